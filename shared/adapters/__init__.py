@@ -1,0 +1,1 @@
+"""One adapter per service; vendor exceptions end here."""

@@ -1,0 +1,1 @@
+"""One declared schema per exported table."""

@@ -1,0 +1,1 @@
+"""Wire-compatible stand-ins for the Azure services that Tidehunt talks to."""
