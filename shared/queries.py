@@ -1,0 +1,36 @@
+"""Every query that Tidehunt sends to Log Analytics: constants with typed values in `{...}`.
+
+Nothing that a log says ever becomes part of a query but through `kql_string`.
+"""
+
+from __future__ import annotations
+
+import json
+
+COUNT_FINDINGS = "TidehuntFindings_CL | where RunId == {run_id} | distinct FindingId | count"
+"""Distinct findings that the table holds for a run: one row, one column `Count`."""
+
+FINDINGS_OF_RUN = (
+    "TidehuntFindings_CL | where RunId == {run_id} | summarize arg_max(TimeGenerated, *) by FindingId"
+)
+"""The latest row of each finding of a run."""
+
+QUERIES = (COUNT_FINDINGS, FINDINGS_OF_RUN)
+
+
+def kql_string(value: str) -> str:
+    """A KQL string literal that holds exactly this value: one token, whatever is in it.
+
+    KQL's double-quoted literals take JSON's escapes (Kusto docs, "The string data type").
+    """
+    return json.dumps(value, ensure_ascii=True)
+
+
+def count_findings(run_id: str) -> str:
+    """The text of COUNT_FINDINGS for a run."""
+    return COUNT_FINDINGS.format(run_id=kql_string(run_id))
+
+
+def findings_of_run(run_id: str) -> str:
+    """The text of FINDINGS_OF_RUN for a run."""
+    return FINDINGS_OF_RUN.format(run_id=kql_string(run_id))
