@@ -49,7 +49,7 @@ class HuntSpec:
     tables: tuple[str, ...]
     finding_key: tuple[str, ...]
     entity_mappings: tuple[Json, ...]
-    """Sentinel's own shape: {"entityType": ..., "fieldMappings": [{"identifier", "columnName"}]}."""
+    """Sentinel's shape: {"entityType", "fieldMappings": [{"identifier", "columnName"}]}."""
     slot: Literal["day", "hour"] = "day"
     schedule: str | None = None
     """Five-field cron in UTC; None: no schedule."""
@@ -130,3 +130,236 @@ class Incident:
     id: str
     etag: str
     properties: Json
+
+
+RunStatus = Literal["waiting", "assigned", "delivering", "done", "failed", "cancelled", "held"]
+JobStatus = Literal["planned", "submitting", "running", "cancelling", "ended", "lost"]
+RUN_TERMINAL = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """What to send next: byte `offset` of part number `part` (from 0)."""
+
+    part: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a run delivered. rows = sent + unchanged + set_aside; withheld rows are not in rows."""
+
+    rows: int = 0
+    withheld: int = 0
+    sent: int = 0
+    unchanged: int = 0
+    set_aside: int = 0
+    confirmed: int = 0
+    opened: int = 0
+    updated: int = 0
+    quiet: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One hunt for one slot of one workspace, at one revision."""
+
+    id: str
+    hunt: str
+    """The hunt's module name."""
+    hunt_guid: str
+    workspace: str
+    """The workspace's resource id."""
+    kind: RunClass
+    slot: Window
+    window: Window
+    revision: int
+    status: RunStatus
+    since: datetime
+    """When the status was entered."""
+    created: datetime
+    params: Json = field(default_factory=dict)
+    incidents: bool = True
+    next_at: datetime | None = None
+    """When the next step is due; None: at the next turn."""
+    attempt: int = 0
+    """Jobs used so far."""
+    job: str | None = None
+    reason: str = ""
+    step: Literal["", "sending", "incidents", "read-back"] = ""
+    cursor: Cursor = Cursor()
+    case: int = 0
+    """Cases settled so far, in order of score."""
+    counts: Counts = Counts()
+    refused_since: datetime | None = None
+    tries: int = 0
+    """Counts of the workspace since the rows were last sent."""
+    resent: int = 0
+    code_hash: str = ""
+    coverage: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One Spark submission; it carries 1..n runs of one workspace."""
+
+    id: str
+    workspace: str
+    runs: tuple[str, ...]
+    """Paths of the runs' documents in the ledger."""
+    status: JobStatus
+    since: datetime
+    created: datetime
+    engine_id: str | None = None
+    next_at: datetime | None = None
+    submitted: datetime | None = None
+    started: datetime | None = None
+    looks: int = 0
+    """How often the engine did not know the job."""
+    outcome: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is remembered of one CaseKey."""
+
+    key: str
+    hunt_guid: str
+    workspace: str
+    generation: int = 0
+    incident_id: str = ""
+    severity: str = ""
+    """The severity that we wrote last: an analyst's other one is never overwritten."""
+    evidence: str = ""
+    """FindingId and content hash of the newest evidence written."""
+    opened: datetime | None = None
+    quiet_until: datetime | None = None
+    learned_from: str = ""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a hunt knows of one slot: when its data changed, and what was judged."""
+
+    changed: datetime | None = None
+    judged: datetime | None = None
+    """The change that the newest run covers."""
+    run: str = ""
+    revision: int = -1
+    """The newest run's revision; -1: never judged."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Slots that nobody judged, and why."""
+
+    start: datetime
+    end: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class HuntRecord:
+    """The time line of one hunt in one workspace."""
+
+    hunt_guid: str
+    workspace: str
+    watermark: datetime | None = None
+    """End of the newest slot that was judged."""
+    next_fire: datetime | None = None
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+    """Slot key (`yyyymmdd` or `yyyymmddhh`) -> what is known; the last 35 days."""
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hour:
+    """One hour of one table: what the lake holds and where its columnar copy is."""
+
+    blobs: int
+    bytes: int
+    fingerprint: str
+    copy: str = ""
+    copy_fingerprint: str = ""
+    copy_blobs: int = 0
+
+
+@dataclass(frozen=True)
+class DayRecord:
+    """One UTC day of one table in one workspace."""
+
+    workspace: str
+    table: str
+    day: str
+    hours: Mapping[str, Hour] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a UTC day has spent, reserved before the act."""
+
+    day: str
+    jobs: int = 0
+    bytes: int = 0
+    incidents: int = 0
+    runs: Mapping[str, int] = field(default_factory=dict)
+    """Hunt GUID -> runs."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The claim on the turn, and the heartbeat: who acts, until when, when a turn last ended."""
+
+    owner: str
+    until: datetime
+    began: datetime
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """When the lake was last listed, by tier."""
+
+    recent: datetime | None = None
+    month: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What HTTP asked for, until a turn takes it."""
+
+    kind: Literal["run", "cancel"]
+    run_id: str
+    asked: datetime
+    hunt: str = ""
+    workspace: str = ""
+    end_date: str = ""
+    """Day key; the lookback ends on and includes it."""
+    lookback_days: int = 0
+    params: Json = field(default_factory=dict)
+    incidents: bool = True
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Exports that no hunt reads and events that name nothing known: said once, never an error."""
+
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StorageEvent:
+    """A storage event of either schema, parsed and checked; a hint, never a fact."""
+
+    id: str
+    kind: str
+    """E.g. `Microsoft.Storage.BlobCreated`."""
+    container: str
+    path: str
+    url_host: str
+    """Host name of `data.url`, lower case; the URL itself is never fetched."""
+    api: str = ""
+    content_length: int = 0
+    etag: str = ""
+    sequencer: str = ""

@@ -27,7 +27,7 @@ class Ledger(Protocol):
         """Write whatever is there; its ETag."""
 
     def delete(self, path: str, etag: str | None = None) -> None:
-        """Delete (the version with this ETag, if given). Nothing there is fine; Conflict if other."""
+        """Delete (this version, if an ETag is given). Nothing there is fine; Conflict if other."""
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Documents below a folder, unread, in path order; empty when there is none."""

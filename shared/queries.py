@@ -11,7 +11,8 @@ COUNT_FINDINGS = "TidehuntFindings_CL | where RunId == {run_id} | distinct Findi
 """Distinct findings that the table holds for a run: one row, one column `Count`."""
 
 FINDINGS_OF_RUN = (
-    "TidehuntFindings_CL | where RunId == {run_id} | summarize arg_max(TimeGenerated, *) by FindingId"
+    "TidehuntFindings_CL | where RunId == {run_id} "
+    "| summarize arg_max(TimeGenerated, *) by FindingId"
 )
 """The latest row of each finding of a run."""
 

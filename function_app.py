@@ -1,0 +1,71 @@
+"""The deployed app: binds triggers, parses, calls `shared`. No rules live here."""
+
+import os
+from typing import Any
+
+import azure.functions as func
+
+from shared import bootstrap, control_loop, events, http_api
+from shared.adapters.eventgrid import payload_of, storage_event
+
+app = func.FunctionApp()
+GUARDED = bootstrap.http_guard(os.environ)
+
+
+@app.event_grid_trigger(arg_name="event")
+def export_blob_created(event: func.EventGridEvent) -> None:
+    """An export blob landed: mark its hour."""
+    events.export_blob_created(bootstrap.deployment(), storage_event(payload_of(event)))
+
+
+@app.event_grid_trigger(arg_name="event")
+def result_created(event: func.EventGridEvent) -> None:
+    """A run's manifest landed: deliver it."""
+    events.result_created(bootstrap.deployment(), storage_event(payload_of(event)))
+
+
+@app.timer_trigger(arg_name="timer", schedule="%TIDEHUNT_TICK_SCHEDULE%", use_monitor=False)
+def tick(timer: func.TimerRequest) -> None:  # noqa: ARG001  the host binds it by name
+    """A turn."""
+    control_loop.take_turn(bootstrap.deployment())
+
+
+@app.route("status", methods=["GET"], auth_level=GUARDED)
+def status(req: func.HttpRequest) -> func.HttpResponse:
+    """What runs, what waits, what ended last."""
+    return _answer(req, "status", http_api.status)
+
+
+@app.route("runs/{id}", methods=["GET"], auth_level=GUARDED)
+def show_run(req: func.HttpRequest) -> func.HttpResponse:
+    """One run."""
+    return _answer(req, "show_run", lambda house: http_api.show_run(house, req.route_params["id"]))
+
+
+@app.route("runs", methods=["POST"], auth_level=GUARDED)
+def start_run(req: func.HttpRequest) -> func.HttpResponse:
+    """Ask for an ad-hoc run."""
+    return _answer(req, "start_run", lambda house: http_api.start_run(house, req.get_body()))
+
+
+@app.route("runs/{id}/cancel", methods=["POST"], auth_level=GUARDED)
+def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
+    """Ask a run to stop."""
+    return _answer(
+        req, "cancel_run", lambda house: http_api.cancel_run(house, req.route_params["id"])
+    )
+
+
+@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  the host binds it by name
+    """Alive, and are the settings usable; no data."""
+    return _response(*bootstrap.health(os.environ))
+
+
+def _answer(req: func.HttpRequest, name: str, work: Any) -> func.HttpResponse:
+    role = http_api.ROUTE_ROLES[name]
+    return _response(*http_api.answer(bootstrap.deployment, dict(req.headers), role, work))
+
+
+def _response(code: int, body: Any) -> func.HttpResponse:
+    return func.HttpResponse(http_api.encode(body), status_code=code, mimetype="application/json")

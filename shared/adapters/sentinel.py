@@ -1,0 +1,166 @@
+"""`ports.IncidentSink` over Sentinel's ARM routes: a thin client on azure-core.
+
+Facts that this file rests on (api-version 2025-09-01):
+* PUT replaces the whole incident, and without an ETag it replaces what an analyst wrote since:
+  a caller reads first, and creates only what it found missing.
+* The id is the caller's: the same id again is the same incident, and the same comment.
+* A stale ETag is refused as 409 or 412 (which of them, Microsoft does not say).
+* The ETag belongs into the body; If-Match says it once more to whoever reads headers only.
+* `nextLink` is the service's word: it is followed on the same scheme, host and port only, and
+  no redirect is followed at all, since every request carries a token.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core import PipelineClient
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.policies import (
+    BearerTokenCredentialPolicy,
+    RequestIdPolicy,
+    UserAgentPolicy,
+)
+from azure.core.rest import HttpRequest, HttpResponse
+
+from shared.adapters.azure_errors import lost_answer, one_request, translated
+from shared.errors import BadInput, Conflict, Missing, Permanent
+from shared.model import Incident, Json
+
+API_VERSION = "2025-09-01"
+SCOPE = "https://management.azure.com/.default"
+PAGES = 50
+_SEGMENT = r"(?!\.+/)[^/\\%?#\s\x00-\x1f]"
+_WORKSPACE = re.compile(
+    rf"/subscriptions/{_SEGMENT}{{1,64}}/resourcegroups/{_SEGMENT}{{1,90}}"
+    r"/providers/microsoft\.operationalinsights/workspaces/[a-z0-9-]{1,63}",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+class ArmIncidentSink:
+    """Incidents of any workspace that the identity has a role for; one HTTP request a call."""
+
+    def __init__(self, endpoint: str, credential: TokenCredential, call_seconds: float) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        options = one_request(call_seconds)
+        self._timeouts = {name: options[name] for name in ("connection_timeout", "read_timeout")}
+        # Neither a retry policy, which would sleep for Retry-After, nor a redirect policy.
+        self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
+            self._endpoint,
+            policies=[
+                RequestIdPolicy(),
+                UserAgentPolicy("tidehunt"),
+                BearerTokenCredentialPolicy(credential, SCOPE),
+            ],
+        )
+
+    def get(self, workspace: str, incident_id: str) -> Incident | None:
+        """The incident in the workspace with this resource id, or None."""
+        try:
+            answer = self._send("GET", _incident_path(workspace, incident_id))
+        except Missing:
+            return None
+        return _incident(answer, incident_id)
+
+    def put(self, workspace: str, incident_id: str, properties: Json, etag: str | None) -> Incident:
+        """Write over the version that was read; Conflict when it changed.
+
+        Without an ETag: create, or replace whatever is there.
+        """
+        body: Json = {"properties": properties}
+        headers = {}
+        if etag is not None:
+            body["etag"] = etag
+            headers["If-Match"] = etag
+        path = _incident_path(workspace, incident_id)
+        return _incident(self._send("PUT", path, body, headers), incident_id, acts=True)
+
+    def comment(self, workspace: str, incident_id: str, comment_id: str, message: str) -> None:
+        """Add a comment under a fixed id; the same id again changes nothing for the reader."""
+        path = f"{_incident_path(workspace, incident_id)}/comments/{_guid(comment_id)}"
+        try:
+            self._send("PUT", path, {"properties": {"message": message}})
+        except Conflict:
+            self._send("GET", path)  # Missing unless the refused comment is there already.
+
+    def list(self, workspace: str) -> Iterator[Incident]:
+        """All incidents of a workspace, page by page; each page is one bounded request."""
+        answer = self._send("GET", f"{_sentinel(workspace)}/incidents")
+        for _ in range(PAGES):
+            for item in answer.get("value") or ():
+                yield _incident(item, "")
+            following = answer.get("nextLink")
+            if not following:
+                return
+            answer = self._follow(str(following))
+        raise Permanent(f"more than {PAGES} pages of incidents", where=workspace)
+
+    def _follow(self, link: str) -> Json:
+        """The page behind a link, if it leads to where we are."""
+        if _origin(link) != _origin(self._endpoint):
+            raise Permanent("incidents go on at a foreign address", where=repr(link[:200]))
+        return self._request(HttpRequest("GET", link), "the next page", acts=False)
+
+    def _send(self, method: str, path: str, body: Json | None = None, headers: Any = None) -> Json:
+        request = HttpRequest(
+            method,
+            f"{self._endpoint}{path}",
+            params={"api-version": API_VERSION},
+            headers=headers,
+            json=body,
+        )
+        return self._request(request, path, acts=method != "GET")
+
+    def _request(self, request: HttpRequest, where: str, *, acts: bool) -> Json:
+        what = f"{request.method} in Sentinel"
+        with translated(what, where, acts=acts):
+            response = self._client.send_request(request, **self._timeouts)
+            if response.status_code not in (200, 201):
+                raise HttpResponseError(response=response)
+        try:
+            answer = response.json()
+        except (ValueError, RecursionError) as error:
+            raise lost_answer(what, where, acts=acts) from error
+        if not isinstance(answer, dict):
+            raise lost_answer(what, where, acts=acts)
+        return answer
+
+
+def _sentinel(workspace: str) -> str:
+    if not _WORKSPACE.fullmatch(workspace):
+        raise BadInput("no resource id of a workspace", where=repr(workspace[:200]))
+    return f"{workspace}/providers/Microsoft.SecurityInsights"
+
+
+def _incident_path(workspace: str, incident_id: str) -> str:
+    return f"{_sentinel(workspace)}/incidents/{_guid(incident_id)}"
+
+
+def _guid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise BadInput("no GUID", where=repr(text[:60])) from error
+
+
+def _origin(link: str) -> tuple[str, str, int | None]:
+    try:
+        parts = urlsplit(link)
+        return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return "", "", None
+
+
+def _incident(answer: object, incident_id: str, *, acts: bool = False) -> Incident:
+    """An incident as the service wrote it; its own name where the caller does not know one."""
+    held = answer if isinstance(answer, dict) else {}
+    properties, etag = held.get("properties"), held.get("etag", "")
+    if not isinstance(properties, dict) or not isinstance(etag, str):
+        raise lost_answer("read an incident", incident_id, acts=acts)
+    return Incident(incident_id or str(held.get("name", "")), etag, properties)

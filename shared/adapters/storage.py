@@ -1,0 +1,308 @@
+"""The lake: ledger, exports and results, over Blob and Data Lake Storage.
+
+Facts that this file rests on:
+* Data Lake `upload_data` is three requests (create truncates, append, flush) and not atomic;
+  Blob `upload_blob` of up to 64 MB is one conditional Put Blob, also on hierarchical accounts.
+* Create-if-absent conflicts answer 409 BlobAlreadyExists, stale updates 412 ConditionNotMet.
+* A lost answer, asked again with the old ETag, comes back as 412 on our own write. So each
+  document carries a nonce, and a conflict is re-read before it is believed.
+* A flat Blob listing of a hierarchical account shows directories as empty blobs with the metadata
+  `hdi_isfolder`, and sorts by folder.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.credentials import TokenCredential
+from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettings
+from azure.storage.filedatalake import DataLakeServiceClient, FileSystemClient
+
+from shared import contract
+from shared.adapters.azure_errors import one_request, service_code, translated
+from shared.adapters.storage_requests import (
+    Options,
+    Patience,
+    checked,
+    folder_of,
+    json_bytes,
+    json_object,
+    quoted,
+    refuse_missing_container,
+    twice,
+    unless_missing,
+)
+from shared.errors import Conflict, Missing, OutcomeUnknown, TidehuntError, TooLarge, Transient
+from shared.model import BlobStat, Document, Entry, Json
+
+DOCUMENT_BYTES = 4_000_000
+CHUNK_BYTES = 1_000_000
+NONCE = "nonce"
+_JSON = ContentSettings(content_type="application/json")
+
+
+def blob_client(
+    endpoint: str, credential: TokenCredential, call_seconds: float
+) -> BlobServiceClient:
+    """Client of an account's Blob endpoint; takes its Data Lake address too."""
+    address = endpoint.replace(".dfs.", ".blob.", 1)
+    return BlobServiceClient(address, credential=credential, **_client_options(call_seconds))
+
+
+def lake_client(
+    endpoint: str, credential: TokenCredential, call_seconds: float
+) -> DataLakeServiceClient:
+    """Client of an account's Data Lake endpoint.
+
+    Its listings take no options for a call, so that the client itself must carry the bounds.
+    """
+    return DataLakeServiceClient(endpoint, credential=credential, **_client_options(call_seconds))
+
+
+def _client_options(call_seconds: float) -> Options:
+    """Two attempts a page, both within the bound; the SDK's own waits are 15 s and more."""
+    return {
+        **one_request(call_seconds * 0.45),
+        "retry_total": 1,
+        "initial_backoff": call_seconds / 20,
+        "increment_base": 0,
+        "random_jitter_range": 0,
+    }
+
+
+class BlobLedger:
+    """`ports.Ledger` over one container. `nonce` is a reserved key of a document."""
+
+    def __init__(self, container: ContainerClient, call_seconds: float) -> None:
+        self._container = container
+        self._seconds = call_seconds
+
+    def read(self, path: str) -> Document | None:
+        """The document, or None. BadInput when it is no JSON object."""
+        found = self._read(path, Patience(self._seconds))
+        if found is None:
+            return None
+        body, etag = json_object(found[0], self._where(path)), found[1]
+        body.pop(NONCE, None)
+        return Document(body, etag)
+
+    def create(self, path: str, body: Json) -> str:
+        """Write a document that must not exist; its ETag. Conflict when it does."""
+        return self._write(path, body, overwrite=False)
+
+    def replace(self, path: str, body: Json, etag: str) -> str:
+        """Write over the version that was read; its new ETag. Conflict when it has changed."""
+        return self._write(
+            path, body, overwrite=True, etag=etag, match_condition=MatchConditions.IfNotModified
+        )
+
+    def put(self, path: str, body: Json) -> str:
+        """Write whatever is there; its ETag."""
+        return self._write(path, body, overwrite=True)
+
+    def delete(self, path: str, etag: str | None = None) -> None:
+        """Delete (the version with this ETag). Nothing there is fine; Conflict if other."""
+        blob = self._container.get_blob_client(checked(path))
+        condition: Options = {}
+        if etag is not None:
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+        def request(options: Options) -> None:
+            with translated("delete a document", self._where(path), acts=True):
+                blob.delete_blob(**condition, **options)
+
+        try:
+            twice(request, Patience(self._seconds))
+        except Missing as error:
+            refuse_missing_container(error)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Documents below a folder, in path order; each page of 5,000 is one bounded request."""
+        with translated("list documents", self._where(prefix), acts=False):
+            found = [
+                Entry(blob.name, quoted(blob.etag), blob.last_modified)
+                for blob in self._container.list_blobs(
+                    name_starts_with=folder_of(prefix) or None,
+                    include=["metadata"],
+                    **one_request(self._seconds),
+                )
+                if not _is_directory(blob.metadata)
+            ]
+        # A hierarchical account lists by folder: `a/b` before `a-`.
+        yield from sorted(found, key=lambda entry: entry.path)
+
+    def _write(self, path: str, body: Json, **condition: Any) -> str:
+        nonce = uuid.uuid4().hex
+        content = json_bytes({**body, NONCE: nonce}, self._where(path))
+        blob = self._container.get_blob_client(checked(path))
+        patience = Patience(self._seconds)
+
+        def request(options: Options) -> str:
+            with translated("write a document", self._where(path), acts=True):
+                written = blob.upload_blob(content, content_settings=_JSON, **condition, **options)
+            return quoted(written["etag"])
+
+        try:
+            return twice(request, patience)
+        except (Conflict, OutcomeUnknown) as error:
+            etag = self._etag_if_ours(path, nonce, patience)
+            if etag is None:
+                raise error
+            return etag
+
+    def _etag_if_ours(self, path: str, nonce: str, patience: Patience) -> str | None:
+        """The ETag of what is there when this very write put it there."""
+        try:
+            found = self._read(path, patience)
+        except Transient as error:
+            raise OutcomeUnknown(
+                "write a document: neither its answer nor what is there now could be read",
+                where=self._where(path),
+            ) from error
+        if found is None or f'"{nonce}"'.encode() not in found[0]:
+            return None
+        return found[1]
+
+    def _read(self, path: str, patience: Patience) -> tuple[bytes, str] | None:
+        blob = self._container.get_blob_client(checked(path))
+
+        def request(options: Options) -> tuple[bytes, str]:
+            with translated("read a document", self._where(path), acts=False):
+                found = blob.download_blob(
+                    offset=0, length=DOCUMENT_BYTES, encoding=None, decompress=False, **options
+                )
+                return found.readall(), quoted(found.properties.etag)
+
+        return unless_missing(lambda: twice(request, patience))
+
+    def _where(self, path: str) -> str:
+        return f"{self._container.container_name}/{path}"
+
+
+class AdlsExportLake:
+    """`ports.ExportLake` over the account that data export writes to; `service` by lake_client."""
+
+    def __init__(self, service: DataLakeServiceClient, call_seconds: float) -> None:
+        self._service = service
+        self._seconds = call_seconds
+
+    def tables(self) -> Sequence[str]:
+        """Names of the tables that have a container, lower case, without `am-`."""
+        with translated("list the exported tables", self._service.url, acts=False):
+            names = [
+                system.name.lower().removeprefix("am-")
+                for system in self._service.list_file_systems(
+                    name_starts_with="am-", **one_request(self._seconds)
+                )
+            ]
+        return sorted(name for name in names if contract.TABLE.fullmatch(name))
+
+    def blobs(self, table: str, folder: str) -> Sequence[BlobStat]:
+        """Files below a folder of a table's container, recursively; empty when there is none."""
+        files = self._service.get_file_system_client(contract.export_container(table))
+        try:
+            return _files_below(files, folder)
+        except Missing:
+            return []
+
+
+class AdlsResultLake:
+    """`ports.ResultLake`: `files` (by lake_client) lists and reads, `container` writes."""
+
+    def __init__(
+        self, files: FileSystemClient, container: ContainerClient, call_seconds: float
+    ) -> None:
+        self._files = files
+        self._container = container
+        self._seconds = call_seconds
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """A whole small file, or None. TooLarge when it has more than `limit` bytes."""
+        content = unless_missing(lambda: self._range(path, 0, limit + 1))
+        if content is not None and len(content) > limit:
+            raise TooLarge(f"file has more than {limit} bytes", where=self._where(path))
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a whole file of at most 64 MB in one request, over whatever is there."""
+        blob = self._container.get_blob_client(checked(path))
+
+        def request(options: Options) -> None:
+            with translated("write a file", self._where(path), acts=True):
+                blob.upload_blob(content, overwrite=True, content_settings=_JSON, **options)
+
+        twice(request, Patience(self._seconds))
+
+    def lines(self, path: str, offset: int, limit: int) -> Iterator[tuple[bytes, int]]:
+        """(line, byte offset after it) from `offset` on; each 1 MB is one bounded read."""
+        return cut_lines(self._chunks(path, offset), offset, limit)
+
+    def paths(self, folder: str) -> Sequence[BlobStat]:
+        """Files below a folder, recursively; empty when there is none."""
+        return _files_below(self._files, folder)
+
+    def _chunks(self, path: str, offset: int) -> Iterator[bytes]:
+        while True:
+            chunk = self._range(path, offset, CHUNK_BYTES)
+            if chunk:
+                yield chunk
+            if len(chunk) < CHUNK_BYTES:
+                return
+            offset += len(chunk)
+
+    def _range(self, path: str, offset: int, length: int) -> bytes:
+        """Bytes of a range; empty behind the end, where the service answers 416 (for a length)."""
+        file = self._files.get_file_client(checked(path))
+
+        def request(options: Options) -> bytes:
+            with translated("read a file", self._where(path), acts=False):
+                # Content-Encoding of a file is not believed: nothing is unpacked here.
+                return file.download_file(
+                    offset=offset, length=length, decompress=False, **options
+                ).readall()
+
+        try:
+            return twice(request, Patience(self._seconds))
+        except TidehuntError as error:
+            if service_code(error) != "InvalidRange":
+                raise
+            return b""
+
+    def _where(self, path: str) -> str:
+        return f"{self._container.container_name}/{path}"
+
+
+def cut_lines(chunks: Iterator[bytes], offset: int, limit: int) -> Iterator[tuple[bytes, int]]:
+    """(line without its end, offset after it); a longer line comes cut to `limit` + 1 bytes."""
+    line = b""
+    for chunk in chunks:
+        *ended, rest = chunk.split(b"\n")
+        for piece in ended:
+            offset += len(piece) + 1
+            yield (line + piece)[: limit + 1], offset
+            line = b""
+        offset += len(rest)
+        line = (line + rest)[: limit + 1]
+    if line:
+        yield line, offset
+
+
+def _files_below(files: FileSystemClient, folder: str) -> Sequence[BlobStat]:
+    """Every page of a listing, by the client's own bounds; empty when there is no such folder."""
+
+    def listing() -> list[BlobStat]:
+        with translated("list files", f"{files.file_system_name}/{folder}", acts=False):
+            return [
+                BlobStat(path.name, int(path.content_length or 0), quoted(path.etag))
+                for path in files.get_paths(path=folder_of(folder) or None, recursive=True)
+                if not path.is_directory
+            ]
+
+    return sorted(unless_missing(listing) or [], key=lambda stat: stat.name)
+
+
+def _is_directory(metadata: dict[str, str] | None) -> bool:
+    return (metadata or {}).get("hdi_isfolder", "").lower() == "true"

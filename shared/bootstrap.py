@@ -1,0 +1,156 @@
+"""The only place that chooses adapters: settings -> a Deployment, once per process.
+
+SDKs are imported when the first call needs them, so that indexing the app stays fast and an SDK
+that cannot be imported shows as an error of a call, never as "0 functions".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from shared import __version__, ports
+from shared.control_loop import heartbeat
+from shared.deployment import Deployment
+from shared.errors import Permanent, TidehuntError
+from shared.hunt_specs import load_folders
+from shared.model import Json
+from shared.records import Records
+from shared.schedule import utc_now
+from shared.settings import Fault, Settings, load
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+log = logging.getLogger("tidehunt")
+OWN_HUNTS = Path(__file__).resolve().parent.parent / "spark" / "hunts"
+_lock = threading.Lock()
+_deployments: list[Deployment] = []
+
+
+class BadSettings(Permanent):
+    """The settings cannot be used; the message has all faults, each with its name and mend."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__(
+            "settings cannot be used: " + "; ".join(str(fault) for fault in faults),
+            mend="correct them all and restart; /api/health shows what is left",
+        )
+
+
+def deployment() -> Deployment:
+    """This process's deployment, made at the first call. BadSettings when it cannot be."""
+    with _lock:
+        if not _deployments:
+            _deployments.append(build(os.environ))
+        return _deployments[0]
+
+
+def build(environment: Mapping[str, str]) -> Deployment:
+    """A deployment from an environment. BadSettings when it cannot be used."""
+    settings, faults = load(environment)
+    if settings is None:
+        raise BadSettings(faults)
+    specs, broken = load_folders([OWN_HUNTS, *map(Path, settings.hunt_folders)])
+    for fault in broken:
+        log.error("hunt left out: %s", fault)
+    credential = _credential(settings)
+    return Deployment(
+        settings=settings,
+        hunts=specs,
+        hunt_faults=broken,
+        clock=utc_now,
+        owner=f"{os.environ.get('WEBSITE_INSTANCE_ID', 'local')[:16]}-{uuid.uuid4().hex[:8]}",
+        notifier=_notifier(settings, credential),
+        **_storage(settings, credential),
+        **_services(settings, credential),
+    )
+
+
+def _credential(settings: Settings) -> TokenCredential:
+    from azure.identity import DefaultAzureCredential
+
+    return DefaultAzureCredential(
+        managed_identity_client_id=settings.identity_client_id or None,
+        exclude_interactive_browser_credential=True,
+    )
+
+
+def _storage(settings: Settings, credential: TokenCredential) -> dict[str, object]:
+    from shared.adapters import storage
+
+    seconds = settings.call_seconds
+    blobs = storage.blob_client(settings.state_endpoint, credential, seconds)
+    state = storage.lake_client(settings.state_endpoint, credential, seconds)
+    exports = storage.lake_client(settings.exports_endpoint, credential, seconds)
+    ledger = storage.BlobLedger(blobs.get_container_client("ledger"), seconds)
+    results = storage.AdlsResultLake(
+        state.get_file_system_client("results"), blobs.get_container_client("results"), seconds
+    )
+    return {
+        "records": Records(ledger),
+        "results": results,
+        "exports": storage.AdlsExportLake(exports, seconds),
+    }
+
+
+def _services(settings: Settings, credential: TokenCredential) -> dict[str, object]:
+    from azure.monitor.ingestion import LogsIngestionClient
+    from azure.synapse.spark import SparkClient
+
+    from shared.adapters import logs_ingestion, logs_query, sentinel, synapse
+
+    seconds = settings.call_seconds
+    pool = synapse.EnginePool(
+        settings.executors,
+        settings.executor_cores,
+        settings.executor_memory,
+        settings.driver_cores,
+        settings.driver_memory,
+    )
+    spark = SparkClient(credential, settings.synapse_endpoint, settings.synapse_pool)
+    logs = LogsIngestionClient(settings.logs_endpoint, credential)
+    query = logs_query.query_client(settings.query_endpoint, credential)
+    return {
+        "engine": synapse.SynapseEngine(spark, pool, seconds),
+        "sink": logs_ingestion.LogsIngestionSink(logs, settings.dcr_id, settings.stream, seconds),
+        "workspace": logs_query.LogAnalyticsWorkspace(query, settings.sink_workspace, seconds),
+        "incidents": sentinel.ArmIncidentSink(settings.arm_endpoint, credential, seconds),
+    }
+
+
+def _notifier(settings: Settings, credential: TokenCredential) -> ports.Notifier | None:
+    if not settings.topic_endpoint:
+        return None
+    from azure.eventgrid import EventGridPublisherClient
+
+    from shared.adapters.eventgrid import EventGridNotifier
+
+    client = EventGridPublisherClient(settings.topic_endpoint, credential)
+    return EventGridNotifier(client, f"/tidehunt/{settings.deployment}", settings.call_seconds)
+
+
+def http_guard(environment: Mapping[str, str]) -> func.AuthLevel:
+    """Function keys, unless a setting says that Easy Auth is in front."""
+    easy = environment.get("TIDEHUNT_AUTH") == "easyauth"
+    return func.AuthLevel.ANONYMOUS if easy else func.AuthLevel.FUNCTION
+
+
+def health(environment: Mapping[str, str]) -> tuple[int, Json]:
+    """200 when the settings can be used and the ledger answers, else 503 with every fault."""
+    settings, faults = load(environment)
+    if settings is None:
+        told = [{"setting": f.setting, "what": f.what, "mend": f.mend} for f in faults]
+        return 503, {"status": "bad settings", "version": __version__, "faults": told}
+    try:
+        return 200, {"status": "ok", "version": __version__, **heartbeat(deployment())}
+    except TidehuntError as error:
+        log.error("health: %s", error)
+        return 503, {"status": "not reachable", "version": __version__, "mend": error.mend}

@@ -1,0 +1,37 @@
+"""Who may call HTTP: function keys (the host checks them), or app roles behind Easy Auth."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+
+READER = "Reader"
+OPERATOR = "Operator"
+_ROLE_CLAIMS = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
+PRINCIPAL_HEADER = "x-ms-client-principal"
+
+
+def may(role: str, headers: Mapping[str, str], auth: str) -> bool:
+    """True when the caller has the role; an Operator may also read.
+
+    `X-MS-CLIENT-PRINCIPAL` is believed only where `auth` says that Easy Auth is in front: anywhere
+    else a caller could write it.
+    """
+    if auth == "keys":
+        return True
+    held = roles(headers)
+    return role in held or OPERATOR in held
+
+
+def roles(headers: Mapping[str, str]) -> set[str]:
+    """App roles in the principal that Easy Auth adds; empty when it is missing or broken."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    try:
+        principal = json.loads(base64.b64decode(lowered.get(PRINCIPAL_HEADER, ""), validate=True))
+        return {
+            str(claim["val"]) for claim in principal["claims"] if claim.get("typ") in _ROLE_CLAIMS
+        }
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
+        return set()

@@ -1,0 +1,134 @@
+"""Findings -> their cases -> incidents in Sentinel, each saved before it is acted on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from shared import incidents
+from shared import messages as m
+from shared.contract import FOUND_SEVERITY, SEVERITIES, day_key
+from shared.deployment import Turn
+from shared.errors import Conflict, Rejected
+from shared.incidents import Evidence, Open, Quiet, Update, Verdict
+from shared.model import Case, HuntSpec, Incident, Run
+from shared.records import Kept
+
+log = logging.getLogger("tidehunt.cases")
+FOUND = SEVERITIES[SEVERITIES.index(FOUND_SEVERITY) :]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of one run's findings, as Sentinel and the ledger hold them now."""
+
+    turn: Turn
+    spec: HuntSpec | None
+
+    def quiet_reason(self, run: Run, evidence: Evidence) -> str:
+        """Why a finding is ingested as suppressed, or "". Learns nothing yet."""
+        if self.spec is None or evidence.finding["Severity"] not in FOUND:
+            return ""
+        _, _, verdict = self._verdict(run, evidence, self.spec)
+        return verdict.reason if isinstance(verdict, Quiet) and verdict.suppressed else ""
+
+    def settle(self, run: Run, evidence: Evidence, spec: HuntSpec) -> m.CaseSettled:
+        """Bring one case's incident up to date, and tell what was done."""
+        kept, incident, verdict = self._verdict(run, evidence, spec)
+        if isinstance(verdict, Open):
+            return self._open(run, kept, verdict)
+        if isinstance(verdict, Update) and incident is not None:
+            return self._update(run, kept, incident, verdict)
+        self.turn.deployment.records.save(kept, verdict.case)
+        return m.CaseSettled(self.turn.now(), quiet=1)
+
+    def _verdict(
+        self, run: Run, evidence: Evidence, spec: HuntSpec
+    ) -> tuple[Kept[Case], Incident | None, Verdict]:
+        key = incidents.case_key(evidence.finding, run, spec)
+        kept = self.turn.deployment.records.case(key, run.hunt_guid, run.workspace)
+        incident = None
+        if kept.value.incident_id:
+            sink = self.turn.deployment.incidents
+            incident = sink.get(run.workspace, kept.value.incident_id)
+        verdict = incidents.judge(kept.value, incident, evidence, spec, self.turn.now())
+        return kept, incident, verdict
+
+    def _open(self, run: Run, kept: Kept[Case], verdict: Open) -> m.CaseSettled:
+        deployment = self.turn.deployment
+        if not _reserve(self.turn):
+            return m.CaseSettled(self.turn.now())
+        kept = deployment.records.save(kept, verdict.case)
+        # A crash here leaves a case that is not opened: the same incident id is created again.
+        try:
+            deployment.incidents.put(
+                run.workspace, verdict.case.incident_id, verdict.properties, None
+            )
+        except Conflict:
+            log.info("incident is there already: %s", verdict.case.incident_id)
+        deployment.records.save(kept, replace(verdict.case, opened=self.turn.now()))
+        return m.CaseSettled(self.turn.now(), opened=1)
+
+    def _update(
+        self, run: Run, kept: Kept[Case], incident: Incident, verdict: Update
+    ) -> m.CaseSettled:
+        sink = self.turn.deployment.incidents
+        try:
+            sink.comment(run.workspace, incident.id, verdict.comment_id, verdict.comment)
+        except Rejected as error:
+            log.warning("no more room for comments on incident %s: %s", incident.id, error)
+        if verdict.properties != incident.properties:
+            sink.put(run.workspace, incident.id, verdict.properties, incident.etag)
+        # A crash here adds the same comment under the same id again.
+        self.turn.deployment.records.save(kept, verdict.case)
+        return m.CaseSettled(self.turn.now(), updated=1)
+
+
+def settle_incidents(
+    cases: Cases,
+    run: Callable[[], Run],
+    found: Iterable[Evidence],
+    decide: Callable[[m.Event], None],
+) -> None:
+    """Open and update the incidents of a run; the best cases first, one roll-up for the rest.
+
+    `run` gives the run as saved last; what was settled in an earlier turn is not settled again.
+    """
+    turn, spec = cases.turn, cases.spec
+    settings = turn.deployment.settings
+    if spec is not None and run().incidents and settings.incident_route == "arm":
+        best = _best_per_case(run(), spec, found)
+        for one in best[run().case : settings.incidents_a_run]:
+            if not turn.has_room():
+                return
+            decide(cases.settle(run(), one, spec))
+        rest = max(0, len(best) - settings.incidents_a_run)
+        if rest or run().counts.withheld:
+            _roll_up(turn, run(), spec, rest)
+    decide(m.IncidentsSettled(turn.now(), turn.later(settings.readback_seconds)))
+
+
+def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[Evidence]:
+    best: dict[str, Evidence] = {}
+    for one in found:
+        if one.finding["Severity"] in FOUND:
+            best.setdefault(incidents.case_key(one.finding, run, spec), one)
+    return list(best.values())
+
+
+def _reserve(turn: Turn) -> bool:
+    """Count an incident against the day's cap before it is opened."""
+    kept = turn.deployment.records.budget(day_key(turn.now()))
+    if kept.value.incidents >= turn.deployment.settings.incidents_a_day:
+        log.warning("TIDEHUNT_INCIDENTS_A_DAY reached: an incident is not opened")
+        return False
+    turn.deployment.records.save(kept, replace(kept.value, incidents=kept.value.incidents + 1))
+    return True
+
+
+def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
+    key = incidents.incident_id(f"roll-up|{run.workspace}|{run.hunt_guid}|{run.id}", 1)
+    if turn.deployment.incidents.get(run.workspace, key) is None:
+        properties = incidents.roll_up(run, spec, rest, run.counts.withheld)
+        turn.deployment.incidents.put(run.workspace, key, properties, None)

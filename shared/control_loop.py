@@ -1,0 +1,168 @@
+"""One turn at a time: observe, decide, save, act.
+
+A turn starts by a conditional write of turn.json and ends by releasing it; the same document is the
+heartbeat. A claim is no fence, so safety does not rest on it: every document is written with the
+ETag that was read, a job id is used for one POST ever, and what is sent is named by identity.
+One broken run, hunt, table or document never ends a turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from shared import deliveries, intake, jobs, starts
+from shared.deployment import Deployment, Turn
+from shared.errors import BadInput, Conflict, TidehuntError
+from shared.jobs import Runs
+from shared.model import RUN_TERMINAL, Claim, Json
+from shared.records import Kept, run_path
+
+log = logging.getLogger("tidehunt.control_loop")
+CLAIM = "turn.json"
+OWNER = "owner.json"
+
+
+def take_turn(deployment: Deployment, seconds: float | None = None) -> bool:
+    """A whole turn, of at most that many seconds; False when another process has it."""
+    turn = _claim(deployment, seconds or deployment.settings.turn_seconds)
+    if turn is None:
+        return False
+    try:
+        _work(turn)
+    finally:
+        _release(turn)
+    return True
+
+
+def take_turn_if_stale(deployment: Deployment) -> bool:
+    """A short turn when the last one is too old: timers die silently on this platform."""
+    claim = deployment.records.load(Claim, CLAIM)
+    last = claim.value.ended or claim.value.began if claim else None
+    stale = timedelta(seconds=deployment.settings.stale_turn_seconds)
+    if last is not None and deployment.clock() - last < stale:
+        return False
+    log.warning("the last turn was at %s: an event takes one", last)
+    return take_turn(deployment, min(20.0, deployment.settings.turn_seconds))
+
+
+def deliver_result(deployment: Deployment, job_id: str, run_id: str) -> bool:
+    """A short turn for one run whose manifest landed; the tick finishes what is left."""
+    turn = _claim(deployment, min(20.0, deployment.settings.turn_seconds))
+    if turn is None:
+        return False
+    try:
+        kept = deployment.records.find_run(run_id)
+        if kept is not None and kept.value.job == job_id:
+            runs = {kept.path: kept}
+            if kept.value.status == "assigned":
+                _guarded(run_id, jobs.look_for_manifest, turn, runs, kept.path)
+            _step_runs(turn, runs)
+    finally:
+        _release(turn)
+    return True
+
+
+def _claim(deployment: Deployment, seconds: float) -> Turn | None:
+    """Take the turn, or None. Raises BadInput when the ledger belongs to another deployment."""
+    now = deployment.clock()
+    kept = deployment.records.load(Claim, CLAIM)
+    if kept is not None and kept.value.until > now:
+        return None
+    ended = kept.value.ended if kept else None
+    # The bound of a call may reach past the turn's end: the claim outlives it by one call.
+    until = now + timedelta(seconds=seconds)
+    hold = until + timedelta(seconds=deployment.settings.call_seconds)
+    claim = Claim(deployment.owner, hold, now, ended)
+    try:
+        deployment.records.save(kept or Kept(CLAIM, claim, None), claim)
+    except Conflict:
+        return None
+    _check_owner(deployment)
+    return Turn(deployment, until)
+
+
+def _check_owner(deployment: Deployment) -> None:
+    ledger = deployment.records.ledger
+    document = ledger.read(OWNER)
+    if document is None:
+        ledger.create(OWNER, {"schema": 1, "deployment": deployment.settings.deployment})
+    elif document.body.get("deployment") != deployment.settings.deployment:
+        raise BadInput(
+            f"this ledger belongs to deployment {document.body.get('deployment')!r}",
+            where="TIDEHUNT_DEPLOYMENT",
+            mend="give this deployment a state account of its own",
+        )
+
+
+def _release(turn: Turn) -> None:
+    """End the claim, unless somebody took it over meanwhile."""
+    records, now = turn.deployment.records, turn.now()
+    try:
+        kept = records.load(Claim, CLAIM)
+        if kept is not None and kept.value.owner == turn.deployment.owner:
+            records.save(kept, replace(kept.value, until=now, ended=now))
+    except TidehuntError as error:
+        log.warning("the turn's claim was not released, it runs out by itself: %s", error)
+
+
+def _work(turn: Turn) -> None:
+    """Everything that there is to do, the oldest promises first."""
+    runs = {kept.path: kept for kept in turn.deployment.records.runs()}
+    _guarded("requests", starts.take_requests, turn, runs)
+    active = turn.deployment.records.jobs()
+    for kept in active:
+        if turn.has_room():
+            _guarded(kept.value.id, jobs.step_job, turn, kept, runs)
+    _step_runs(turn, runs)
+    _guarded("marks", intake.take_marks, turn)
+    _guarded("sweep", intake.sweep, turn)
+    busy = {kept.value.id for kept in runs.values() if kept.value.status not in RUN_TERMINAL}
+    _guarded("schedules", starts.start_due, turn, busy)
+    _start_jobs(turn)
+
+
+def _start_jobs(turn: Turn) -> None:
+    """New jobs for what waits, read afresh: steps before may have put runs back."""
+    runs = {kept.path: kept for kept in turn.deployment.records.runs()}
+    if not any(kept.value.status == "waiting" for kept in runs.values()):
+        return
+    active = turn.deployment.records.jobs()
+    planned = {
+        path for kept in active for path in kept.value.runs if kept.value.status == "planned"
+    }
+    free = {path: kept for path, kept in runs.items() if path not in planned}
+    for kept in jobs.plan_jobs(turn, free, active):
+        if turn.has_room():
+            _guarded(kept.value.id, jobs.step_job, turn, kept, free)
+
+
+def _step_runs(turn: Turn, runs: Runs) -> None:
+    for path, kept in list(runs.items()):
+        if kept.value.status in ("delivering", "held") and turn.has_room():
+            _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
+    for path, kept in list(runs.items()):
+        if kept.value.status in RUN_TERMINAL and path == run_path(kept.value):
+            _guarded(kept.value.id, turn.deployment.records.finish, kept, kept.value.id)
+
+
+def _guarded(what: str, work: Callable[..., object], *arguments: object) -> None:
+    """Do one thing; its trouble is told and ends nothing else."""
+    try:
+        work(*arguments)
+    except Conflict as error:
+        log.info("%s: somebody else wrote first, next turn again: %s", what, error)
+    except TidehuntError as error:
+        log.error("%s: %s", what, error)
+    except Exception:
+        log.exception("%s: unexpected", what)
+
+
+def heartbeat(deployment: Deployment) -> Json:
+    """Age of the last turn, without any data; what `/health` may tell anybody."""
+    kept = deployment.records.load(Claim, CLAIM)
+    if kept is None:
+        return {"lastTurn": None}
+    return {"lastTurn": (kept.value.ended or kept.value.began).isoformat()}

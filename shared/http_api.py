@@ -1,0 +1,243 @@
+"""What HTTP answers: (status code, JSON). Reads the ledger; leaves requests; never acts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from shared import __version__, schedule, starts
+from shared.callers import OPERATOR, READER, may
+from shared.contract import RUN_ID, day_key, workspace_key
+from shared.deployment import Deployment
+from shared.errors import BadInput, Conflict, TidehuntError, Transient
+from shared.model import Claim, Entry, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.records import MARKS, REQUESTS
+
+log = logging.getLogger("tidehunt.http")
+Answer = tuple[int, Json]
+RECENT_RUNS = 50
+RUN_FIELDS = {
+    "hunt": str,
+    "workspace": str,
+    "end_date": str,
+    "lookback_days": int,
+    "params": dict,
+    "incidents": bool,
+    "again": bool,
+}
+
+
+def answer(
+    deployment: Callable[[], Deployment],
+    headers: Mapping[str, str],
+    role: str,
+    work: Callable[[Deployment], Answer],
+) -> Answer:
+    """Do the work for a caller who may; trouble becomes an answer that names the mend."""
+    try:
+        house = deployment()
+        if not may(role, headers, house.settings.auth):
+            return 403, _trouble("this needs an app role", f"assign the caller the role {role}")
+        return work(house)
+    except BadInput as error:
+        return 400, {"error": error.what, "where": error.where, "mend": error.mend}
+    except (Transient, Conflict) as error:
+        return 503, _trouble(str(error), "try again")
+    except TidehuntError as error:
+        log.error("http: %s", error)
+        return 500, {"error": error.what, "where": error.where, "mend": error.mend}
+
+
+def _trouble(what: str, mend: str) -> Json:
+    return {"error": what, "mend": mend}
+
+
+def start_run(deployment: Deployment, body: bytes) -> Answer:
+    """`POST /api/runs`: 202 with the run's deterministic id."""
+    asked = _body(body)
+    request = starts.ask_run(
+        deployment,
+        hunt=asked.get("hunt", ""),
+        workspace=asked.get("workspace"),
+        end_date=asked.get("end_date", ""),
+        lookback_days=asked.get("lookback_days"),
+        overrides=asked.get("params", {}),
+        incidents=asked.get("incidents", True),
+        again=asked.get("again", False),
+    )
+    return 202, {"run_id": request.run_id, "status_url": f"/api/runs/{request.run_id}"}
+
+
+def _body(body: bytes) -> Json:
+    try:
+        asked = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict) or len(body) > 64_000:
+        raise BadInput(
+            "the body is no JSON object", where="body", mend='{"hunt": "beaconing", ...}'
+        )
+    for name, value in asked.items():
+        kind = RUN_FIELDS.get(name)
+        if kind is None:
+            raise BadInput(
+                f"unknown field {name[:40]!r}",
+                where="body",
+                mend=f"one of: {', '.join(RUN_FIELDS)}",
+            )
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise BadInput(
+                f"{name} is no {kind.__name__}", where="body", mend=f"give a {kind.__name__}"
+            )
+    return asked
+
+
+def cancel_run(deployment: Deployment, run_id: str) -> Answer:
+    """`POST /api/runs/{id}/cancel`: 202, or 404."""
+    if not starts.ask_cancel(deployment, run_id):
+        return 404, _trouble("no such run", "GET /api/status lists the runs")
+    return 202, {"run_id": run_id, "status_url": f"/api/runs/{run_id}"}
+
+
+def show_run(deployment: Deployment, run_id: str) -> Answer:
+    """`GET /api/runs/{id}`: the run, wherever it is, or the request for it."""
+    if RUN_ID.fullmatch(run_id):
+        kept = deployment.records.find_run(run_id)
+        if kept is not None:
+            return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
+        request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
+        if request is not None:
+            return 200, {"run_id": run_id, "hunt": request.value.hunt, "status": "requested"}
+    return 404, _trouble("no such run", "GET /api/status lists the runs")
+
+
+def run_summary(run: Run) -> Json:
+    """A run in the words of the API."""
+    return {
+        "run_id": run.id,
+        "hunt": run.hunt,
+        "workspace": workspace_key(run.workspace),
+        "kind": run.kind,
+        "slot": _window(run.slot),
+        "window": _window(run.window),
+        "revision": run.revision,
+        "status": run.status,
+        "step": run.step,
+        "attempt": run.attempt,
+        "job": run.job,
+        "since": run.since.isoformat(),
+        "next_at": _time(run.next_at),
+        "reason": run.reason,
+        "counts": dict(vars(run.counts)),
+        "code_hash": run.code_hash,
+        "params": run.params,
+    }
+
+
+def _window(window: Window) -> Json:
+    return {"start": window.start.isoformat(), "end": window.end.isoformat()}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def status(deployment: Deployment) -> Answer:
+    """`GET /api/status`: what runs, what waits, what ended last, what is silent."""
+    records = deployment.records
+    marks = sum(1 for _ in records.ledger.list(MARKS))
+    requests = sum(1 for _ in records.ledger.list(REQUESTS))
+    runs, jobs = records.runs(), records.jobs()
+    hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
+    slots = sum(line["open_slots"] for line in hunts)
+    return 200, {
+        "version": __version__,
+        "deployment": deployment.settings.deployment,
+        "code_hash": deployment.settings.code_hash,
+        "workspaces": list(deployment.workspaces()),
+        **_clocks(deployment),
+        "idle": not (marks or requests or runs or jobs or slots),
+        "waiting": {"marks": marks, "requests": requests, "slots": slots},
+        "active": {
+            "runs": [run_summary(kept.value) for kept in runs],
+            "jobs": [_job(kept.value) for kept in jobs],
+        },
+        "recent": [run_summary(run) for run in _recent(deployment)],
+        "hunts": hunts,
+        "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
+        "ignored_tables": _ignored(deployment),
+        "budget": dict(vars(records.budget(day_key(deployment.clock())).value)),
+    }
+
+
+def _clocks(deployment: Deployment) -> Json:
+    claim = deployment.records.load(Claim, "turn.json")
+    sweeps = deployment.records.load(Sweeps, "sweep.json")
+    return {
+        "last_turn": _time(claim.value.ended or claim.value.began) if claim else None,
+        "last_sweep": _time(sweeps.value.recent) if sweeps else None,
+    }
+
+
+def _job(job: Job) -> Json:
+    return {
+        "job_id": job.id,
+        "status": job.status,
+        "engine_id": job.engine_id,
+        "since": job.since.isoformat(),
+        "runs": len(job.runs),
+        "reason": job.reason,
+    }
+
+
+def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
+    lines: list[Json] = []
+    for workspace in deployment.settings.workspaces:
+        record = deployment.records.hunt(spec.guid, workspace).value
+        lines.append(
+            {
+                "hunt": spec.module,
+                "version": spec.version,
+                "status": spec.status,
+                "workspace": workspace_key(workspace),
+                "judged_until": _time(record.watermark),
+                "next_schedule": _time(record.next_fire),
+                "open_slots": schedule.open_slots(spec, record, deployment.clock()),
+                "gaps": [
+                    {"start": _time(gap.start), "end": _time(gap.end), "reason": gap.reason}
+                    for gap in record.gaps
+                ],
+            }
+        )
+    return lines
+
+
+def _recent(deployment: Deployment) -> list[Run]:
+    """The runs that ended last."""
+    entries: list[Entry] = sorted(
+        (entry for entry in deployment.records.ledger.list("done/") if "/job-" not in entry.path),
+        key=lambda entry: entry.modified,
+        reverse=True,
+    )
+    return [kept.value for kept in deployment.records.usable(Run, entries[:RECENT_RUNS])]
+
+
+def _ignored(deployment: Deployment) -> list[str]:
+    kept = deployment.records.load(Ignored, "health/ignored.json")
+    return list(kept.value.tables) if kept else []
+
+
+ROUTE_ROLES: Mapping[str, str] = {
+    "status": READER,
+    "show_run": READER,
+    "start_run": OPERATOR,
+    "cancel_run": OPERATOR,
+}
+
+
+def encode(body: Any) -> str:
+    """A body as JSON text; what a log wrote cannot break out of it."""
+    return json.dumps(body, ensure_ascii=True, default=str)

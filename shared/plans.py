@@ -1,0 +1,119 @@
+"""Runs of one job -> plan.json: frozen specs, hours with fingerprints, references, deadline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from shared import contract as c
+from shared.deployment import Deployment, Turn, load_references
+from shared.errors import Rejected
+from shared.hunt_specs import frozen, tables_of
+from shared.intake import refresh
+from shared.model import Hour, Job, JobRequest, Json, Run, Window
+
+
+def write_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> None:
+    """Write the job's plan into its folder: what it may read, hour by hour, and nothing else."""
+    plan = build_plan(turn, job, runs)
+    turn.deployment.results.write(c.plan_path(job.id), json.dumps(plan).encode())
+
+
+def build_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
+    """The plan as the job reads it; see the README of `spark/job.py`'s docstring for its shape."""
+    deployment, settings = turn.deployment, turn.deployment.settings
+    deadline = turn.later(settings.queue_deadline_seconds + settings.run_deadline_seconds)
+    return {
+        "schema": c.PLAN_SCHEMA,
+        "job_id": job.id,
+        "code_hash": settings.code_hash,
+        "created": _iso(turn.now()),
+        "deadline": _iso(deadline),
+        "results": f"abfss://results@{settings.state_account}/{c.job_folder(job.id)}",
+        "tables_root": f"abfss://tables@{settings.state_account}",
+        "exports_host": settings.exports_account,
+        "workspace": {"resource_id": job.workspace, "key": c.workspace_key(job.workspace)},
+        "max_findings": settings.findings_a_run,
+        "tables": _tables(turn, job.workspace, runs),
+        "runs": [_run(deployment, run) for run in runs],
+    }
+
+
+def job_request(deployment: Deployment, job: Job) -> JobRequest:
+    """What the engine is asked to start."""
+    settings = deployment.settings
+    code = f"abfss://code@{settings.state_account}/{settings.code_hash}"
+    plan = f"abfss://results@{settings.state_account}/{c.plan_path(job.id)}"
+    return JobRequest(
+        job_id=job.id,
+        main=f"{code}/main.py",
+        py_files=(f"{code}/code.zip",),
+        arguments=(plan,),
+        conf={"spark.sql.session.timeZone": "UTC", "spark.dynamicAllocation.enabled": "false"},
+    )
+
+
+def _run(deployment: Deployment, run: Run) -> Json:
+    spec = deployment.hunt(run.hunt)
+    if spec is None:
+        raise Rejected(
+            f"hunt {run.hunt!r} is not there any more",
+            where=run.id,
+            mend="bring its pair of files back, or cancel the run",
+        )
+    return {
+        "run_id": run.id,
+        "hunt": frozen(spec),
+        "slot": _window(run.slot),
+        "window": _window(run.window),
+        "revision": run.revision,
+        "params": run.params,
+        "references": load_references(deployment.settings.reference_folder, spec.reference_data),
+    }
+
+
+def _tables(turn: Turn, workspace: str, runs: Iterable[Run]) -> Json:
+    """Table -> hours of all windows that hold blobs, each once, with its columnar copy if fresh."""
+    exported = set(turn.deployment.exports.tables())
+    wanted: dict[str, set[str]] = {}
+    for run in runs:
+        spec = turn.deployment.hunt(run.hunt)
+        hours = set(c.hours_between(run.window.start, run.window.end))
+        for table in exported.intersection(tables_of(spec)) if spec else ():
+            wanted.setdefault(table, set()).update(hours)
+            if run.kind != "live":
+                refresh(turn, workspace, table, c.days_between(run.window.start, run.window.end))
+    return {
+        table: {"hours": _hours(turn.deployment, workspace, table, hours)}
+        for table, hours in sorted(wanted.items())
+    }
+
+
+def _hours(deployment: Deployment, workspace: str, table: str, wanted: set[str]) -> list[Json]:
+    planned: list[Json] = []
+    for day in sorted({hour[:8] for hour in wanted}):
+        record = deployment.records.day(workspace, table, day).value
+        planned.extend(
+            _hour(key, hour) for key, hour in sorted(record.hours.items()) if key in wanted
+        )
+    return planned
+
+
+def _hour(key: str, hour: Hour) -> Json:
+    fresh = bool(hour.copy) and hour.copy_fingerprint == hour.fingerprint
+    return {
+        "hour": key,
+        "fingerprint": hour.fingerprint,
+        "blobs": hour.blobs,
+        "bytes": hour.bytes,
+        "copy": hour.copy if fresh else None,
+    }
+
+
+def _window(window: Window) -> Json:
+    return {"start": _iso(window.start), "end": _iso(window.end)}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
