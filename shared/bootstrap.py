@@ -69,8 +69,13 @@ def build(environment: Mapping[str, str]) -> Deployment:
         clock=utc_now,
         owner=f"{os.environ.get('WEBSITE_INSTANCE_ID', 'local')[:16]}-{uuid.uuid4().hex[:8]}",
         notifier=_notifier(settings, credential),
-        **_storage(settings, credential),
-        **_services(settings, credential),
+        records=Records(_ledger(settings, credential)),
+        exports=_exports(settings, credential),
+        results=_results(settings, credential),
+        engine=_engine(settings, credential),
+        sink=_sink(settings, credential),
+        workspace=_workspace(settings, credential),
+        incidents=_incidents(settings, credential),
     )
 
 
@@ -83,47 +88,67 @@ def _credential(settings: Settings) -> TokenCredential:
     )
 
 
-def _storage(settings: Settings, credential: TokenCredential) -> dict[str, object]:
-    from shared.adapters import storage
+def _ledger(settings: Settings, credential: TokenCredential) -> ports.Ledger:
+    from shared.adapters.storage import BlobLedger, blob_client
+
+    blobs = blob_client(settings.state_endpoint, credential, settings.call_seconds)
+    return BlobLedger(blobs.get_container_client("ledger"), settings.call_seconds)
+
+
+def _results(settings: Settings, credential: TokenCredential) -> ports.ResultLake:
+    from shared.adapters.storage import AdlsResultLake, blob_client, lake_client
 
     seconds = settings.call_seconds
-    blobs = storage.blob_client(settings.state_endpoint, credential, seconds)
-    state = storage.lake_client(settings.state_endpoint, credential, seconds)
-    exports = storage.lake_client(settings.exports_endpoint, credential, seconds)
-    ledger = storage.BlobLedger(blobs.get_container_client("ledger"), seconds)
-    results = storage.AdlsResultLake(
-        state.get_file_system_client("results"), blobs.get_container_client("results"), seconds
+    files = lake_client(settings.state_endpoint, credential, seconds)
+    blobs = blob_client(settings.state_endpoint, credential, seconds)
+    return AdlsResultLake(
+        files.get_file_system_client("results"), blobs.get_container_client("results"), seconds
     )
-    return {
-        "records": Records(ledger),
-        "results": results,
-        "exports": storage.AdlsExportLake(exports, seconds),
-    }
 
 
-def _services(settings: Settings, credential: TokenCredential) -> dict[str, object]:
-    from azure.monitor.ingestion import LogsIngestionClient
+def _exports(settings: Settings, credential: TokenCredential) -> ports.ExportLake:
+    from shared.adapters.storage import AdlsExportLake, lake_client
+
+    seconds = settings.call_seconds
+    return AdlsExportLake(lake_client(settings.exports_endpoint, credential, seconds), seconds)
+
+
+def _engine(settings: Settings, credential: TokenCredential) -> ports.SparkEngine:
     from azure.synapse.spark import SparkClient
 
-    from shared.adapters import logs_ingestion, logs_query, sentinel, synapse
+    from shared.adapters.synapse import EnginePool, SynapseEngine
 
-    seconds = settings.call_seconds
-    pool = synapse.EnginePool(
+    pool = EnginePool(
         settings.executors,
         settings.executor_cores,
         settings.executor_memory,
         settings.driver_cores,
         settings.driver_memory,
     )
-    spark = SparkClient(credential, settings.synapse_endpoint, settings.synapse_pool)
-    logs = LogsIngestionClient(settings.logs_endpoint, credential)
-    query = logs_query.query_client(settings.query_endpoint, credential)
-    return {
-        "engine": synapse.SynapseEngine(spark, pool, seconds),
-        "sink": logs_ingestion.LogsIngestionSink(logs, settings.dcr_id, settings.stream, seconds),
-        "workspace": logs_query.LogAnalyticsWorkspace(query, settings.sink_workspace, seconds),
-        "incidents": sentinel.ArmIncidentSink(settings.arm_endpoint, credential, seconds),
-    }
+    client = SparkClient(credential, settings.synapse_endpoint, settings.synapse_pool)
+    return SynapseEngine(client, pool, settings.call_seconds)
+
+
+def _sink(settings: Settings, credential: TokenCredential) -> ports.FindingSink:
+    from azure.monitor.ingestion import LogsIngestionClient
+
+    from shared.adapters.logs_ingestion import LogsIngestionSink
+
+    client = LogsIngestionClient(settings.logs_endpoint, credential)
+    return LogsIngestionSink(client, settings.dcr_id, settings.stream, settings.call_seconds)
+
+
+def _workspace(settings: Settings, credential: TokenCredential) -> ports.Workspace:
+    from shared.adapters.logs_query import LogAnalyticsWorkspace, query_client
+
+    client = query_client(settings.query_endpoint, credential)
+    return LogAnalyticsWorkspace(client, settings.sink_workspace, settings.call_seconds)
+
+
+def _incidents(settings: Settings, credential: TokenCredential) -> ports.IncidentSink:
+    from shared.adapters.sentinel import ArmIncidentSink
+
+    return ArmIncidentSink(settings.arm_endpoint, credential, settings.call_seconds)
 
 
 def _notifier(settings: Settings, credential: TokenCredential) -> ports.Notifier | None:

@@ -61,7 +61,7 @@ def parse_manifest(content: bytes, job_id: str, run_id: str) -> Manifest:
         rows=rows,
         withheld=_size(body["withheld"]),
         code_hash=str(body["code_hash"])[:64],
-        coverage=_coverage(body["coverage"]),
+        coverage=_coverage({**body["coverage"], "timings": body.get("timings", {})}),
     )
 
 

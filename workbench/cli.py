@@ -1,0 +1,187 @@
+"""`tidehunt`: the whole system on one machine, and a window on it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from shared import __version__
+from shared.errors import TidehuntError
+from workbench import commands
+
+EPILOG = """\
+start here:
+  tidehunt hunt                  a demo tenant lands, Spark hunts, incidents open
+  tidehunt hunt --logs FOLDER    the same on your own exports (am-<table>/WorkspaceResourceId=...)
+  tidehunt report                what the last hunt found, here and as report.html
+  tidehunt serve                 keep the local cloud and the app running until Ctrl-C
+
+Every command takes --home FOLDER; without it, the home that was used last is meant.
+Settings of the app (TIDEHUNT_...) are taken from the environment; docs/operations.md lists them.
+exit codes: 0 all is well, 1 something was not found or failed, 2 bad input, 130 interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, whole; docs are generated from it."""
+    top = argparse.ArgumentParser(
+        prog="tidehunt",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"tidehunt {__version__}")
+    verbs = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_hunt(verbs)
+    _add_serve(verbs)
+    _add_land(verbs)
+    _add_run(verbs)
+    _add_status(verbs)
+    _add_report(verbs)
+    _add_clean(verbs)
+    return top
+
+
+Verbs = argparse._SubParsersAction
+
+
+def _verb(
+    verbs: Verbs[argparse.ArgumentParser], name: str, help_text: str, more: str = ""
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        name,
+        help=help_text,
+        description=f"{help_text[0].upper()}{help_text[1:]}. {more}".strip(),
+    )
+    verb.add_argument("--home", metavar="FOLDER", help="where this local Tidehunt keeps everything")
+    return verb
+
+
+def _add_hunt(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    hunt = _verb(
+        verbs,
+        "hunt",
+        "land logs, let the system hunt, show what it found",
+        "Without --logs a seeded demo tenant is made and its answer key is printed beside the "
+        "findings. Again, it finds nothing new and starts no job.",
+    )
+    hunt.add_argument("--logs", metavar="FOLDER", help="your own exports: a tree of am-* folders")
+    hunt.add_argument("--json", action="store_true", help="print one JSON document for scripts")
+    hunt.add_argument(
+        "--timers-only", action="store_true", help="deliver no event: the timer finds everything"
+    )
+    hunt.add_argument("--seed", type=int, default=7, help="seed of the demo tenant (default 7)")
+    hunt.add_argument(
+        "--event-copies", type=int, default=1, metavar="N", help="deliver each event N times"
+    )
+    hunt.add_argument(
+        "--event-shuffle", type=int, metavar="SEED", help="deliver events in random order"
+    )
+    hunt.set_defaults(work=commands.hunt)
+
+
+def _add_serve(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    serve = _verb(
+        verbs,
+        "serve",
+        "keep the local cloud and the app running until Ctrl-C",
+        "Prints the addresses to open. Land blobs with `tidehunt land` from another terminal.",
+    )
+    serve.add_argument("--port", type=int, default=7071, help="port of the app (default 7071)")
+    serve.add_argument("--timers-only", action="store_true", help="deliver no event")
+    serve.add_argument(
+        "--workspace", action="append", metavar="ID", help="resource id of a workspace to hunt in"
+    )
+    serve.set_defaults(work=commands.serve)
+
+
+def _add_land(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    land = _verb(
+        verbs,
+        "land",
+        "copy exports into the lake, as the exporter would",
+        "A running `tidehunt serve` raises their events; landing the same again is no change.",
+    )
+    land.add_argument("folder", help="a tree of am-* folders, as azcopy brings it")
+    land.set_defaults(work=commands.land)
+
+
+def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    run = _verb(
+        verbs,
+        "run",
+        "ask a running `tidehunt serve` for an ad-hoc run and wait for it",
+        "The lookback ends on and includes the end date. The same ask twice is one run.",
+    )
+    run.add_argument("hunt", help="name of the hunt, e.g. beaconing")
+    run.add_argument("--end-date", required=True, metavar="YYYY-MM-DD", help="last day to read")
+    run.add_argument(
+        "--lookback-days", type=int, metavar="N", help="days to read (default: the hunt's)"
+    )
+    run.add_argument("--workspace", help="name or resource id, where there are several")
+    run.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="override a parameter"
+    )
+    run.add_argument("--no-incidents", action="store_true", help="ingest findings, open nothing")
+    run.add_argument(
+        "--again", action="store_true", help="a new revision, for data that came later"
+    )
+    run.set_defaults(work=commands.run)
+
+
+def _add_status(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    status = _verb(verbs, "status", "what runs, what waits, what ended last")
+    status.add_argument("--json", action="store_true", help="print the API's answer")
+    status.set_defaults(work=commands.status)
+
+
+def _add_report(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    report = _verb(verbs, "report", "show what the last hunt found, and write report.html")
+    report.add_argument("--json", action="store_true", help="print the document instead")
+    report.add_argument("--output", metavar="FILE", help="write the page there")
+    report.set_defaults(work=commands.report)
+
+
+def _add_clean(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    clean = _verb(verbs, "clean", "delete the home: lake, ledger, incidents, everything")
+    clean.add_argument("--all", action="store_true", help="every home below .tidehunt")
+    clean.set_defaults(work=commands.clean)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(options.work(options))
+    except TidehuntError as error:
+        print(f"tidehunt: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        _say_how_to_go_on(sys.argv[1:] if arguments is None else arguments)
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`tidehunt status | head`): nothing more to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say_how_to_go_on(arguments: Sequence[str]) -> None:
+    again = " ".join(["tidehunt", *arguments])
+    print(
+        f"\ninterrupted; nothing is lost. To go on where it stopped: {again}"
+        "\nTo start over: tidehunt clean",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
