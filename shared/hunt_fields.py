@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TypeVar
@@ -25,6 +25,7 @@ ENTITY_TYPES = (
     "MailCluster", "MailMessage", "Mailbox", "Malware", "Process", "RegistryKey", "RegistryValue",
     "SecurityGroup", "SubmissionMail", "URL",
 )  # fmt: skip
+PARAM_CHARS = 200
 MAX_ENTITY_MAPPINGS = 10
 MAX_FIELD_MAPPINGS = 3
 """Limits of Sentinel's analytics rules."""
@@ -41,7 +42,8 @@ def optional(fields: Fields, key: str, read: Callable[[Spot], T], default: T) ->
     return read(fields[key]) if key in fields else default
 
 
-def _each(spot: Spot, read: Callable[[Spot], str], least: int = 0) -> tuple[str, ...]:
+def each(spot: Spot, read: Callable[[Spot], str], least: int = 0) -> tuple[str, ...]:
+    """A list of different values, `least` of them at least."""
     values: list[str] = []
     for item in spot.items():
         value = read(item)
@@ -53,29 +55,41 @@ def _each(spot: Spot, read: Callable[[Spot], str], least: int = 0) -> tuple[str,
     return tuple(values)
 
 
-def _texts(spot: Spot) -> tuple[str, ...]:
-    return _each(spot, Spot.text)
+def choices(spot: Spot, options: Iterable[str]) -> tuple[str, ...]:
+    """One or more of a few words."""
+    known = list(options)
+    return each(spot, lambda one: one.choice(known), least=1)
 
 
-def _identifiers(spot: Spot) -> tuple[str, ...]:
-    return _each(spot, lambda one: one.match(contract.IDENTIFIER, "a name of a-z, 0-9 and _"))
+def texts(spot: Spot) -> tuple[str, ...]:
+    """Sentences."""
+    return each(spot, Spot.text)
 
 
-def _columns(spot: Spot, least: int = 0) -> tuple[str, ...]:
-    return _each(spot, _column, least)
+def identifiers(spot: Spot) -> tuple[str, ...]:
+    """Names of our own: parameters, lists of reference data."""
+    return each(spot, lambda one: one.match(contract.IDENTIFIER, "a name of a-z, 0-9 and _"))
 
 
-def _column(spot: Spot) -> str:
+def columns(spot: Spot) -> tuple[str, ...]:
+    """Names of a finding's columns."""
+    return each(spot, column, least=1)
+
+
+def column(spot: Spot) -> str:
+    """The name of a column."""
     return spot.match(_COLUMN, "a column's name")
 
 
-def _techniques(spot: Spot) -> tuple[str, ...]:
-    return _each(spot, lambda one: one.match(_TECHNIQUE, "a technique, e.g. T1071 or T1071.001"))
+def techniques(spot: Spot) -> tuple[str, ...]:
+    """ATT&CK techniques and sub-techniques."""
+    return each(spot, lambda one: one.match(_TECHNIQUE, "a technique, e.g. T1071 or T1071.001"))
 
 
-def _tables(spot: Spot) -> tuple[str, ...]:
+def tables(spot: Spot) -> tuple[str, ...]:
+    """Exported tables, in lower case as the lake names them."""
     # Sentinel writes CommonSecurityLog, the lake commonsecuritylog: a spec may write either.
-    return _each(spot, lambda one: _table(one).lower())
+    return each(spot, lambda one: _table(one).lower())
 
 
 def _table(spot: Spot) -> str:
@@ -84,7 +98,8 @@ def _table(spot: Spot) -> str:
     return spot.text()
 
 
-def _severity(spot: Spot) -> Mapping[str, float]:
+def severity(spot: Spot) -> Mapping[str, float]:
+    """Severity -> lowest score in (0, 1], rising with the severity."""
     bands = {name: score.number(0, 1) for name, score in spot.fields(contract.SEVERITIES).items()}
     ordered = {name: bands[name] for name in contract.SEVERITIES if name in bands}
     scores = list(ordered.values())
@@ -94,7 +109,8 @@ def _severity(spot: Spot) -> Mapping[str, float]:
     return ordered
 
 
-def _schedule(spot: Spot) -> str:
+def schedule(spot: Spot) -> str:
+    """A cron expression of five fields that comes about some day."""
     text = spot.text(100)
     try:
         if len(text.split()) != 5:
@@ -106,11 +122,13 @@ def _schedule(spot: Spot) -> str:
     return text
 
 
-def _quiet_days(spot: Spot) -> int:
+def quiet_days(spot: Spot) -> int:
+    """Days for which a benign closure keeps a case quiet."""
     return spot.fields(("quiet_days",), ("quiet_days",))["quiet_days"].whole(1, 3650)
 
 
-def _params(spot: Spot) -> tuple[Param, ...]:
+def params(spot: Spot) -> tuple[Param, ...]:
+    """Parameters: numbers have bounds, text and flags have none."""
     return tuple(_param(name, one) for name, one in spot.mapping().items())
 
 
@@ -118,30 +136,31 @@ def _param(name: str, spot: Spot) -> Param:
     if not contract.IDENTIFIER.fullmatch(name):
         raise spot.wrong("is no name for a parameter", "use 3 to 48 of a-z, 0-9 and _")
     fields = spot.fields(("default", "min", "max", "description"), ("default",))
-    description = _optional(fields, "description", Spot.text, "")
+    description = optional(fields, "description", Spot.text, "")
     default = fields["default"]
     if type(default.value) not in (int, float):
-        return Param(name, _word(spot, fields), description=description)
-    if not {"min", "max"} <= fields.keys():
-        raise spot.wrong("has no bounds", "add min: ... and max: ...")
+        return Param(name, _unbounded(fields), description=description)
+    for bound in ("min", "max"):
+        if bound not in fields:
+            raise spot.wrong(f"lacks '{bound}'", f"add a line '{bound}: ...' below it")
     low, high = fields["min"].number(), fields["max"].number()
     if low > high:
         raise fields["min"].wrong(f"is above max {high:g}", "swap them")
-    value = default.number(low, high)
-    return Param(
-        name, default.value if type(default.value) is int else value, low, high, description
-    )
+    number = default.number(low, high)
+    whole = type(default.value) is int
+    return Param(name, int(default.value) if whole else number, low, high, description)
 
 
-def _word(spot: Spot, fields: Fields) -> str | bool:
+def _unbounded(fields: Fields) -> str | bool:
     for bound in ("min", "max"):
         if bound in fields:
             raise fields[bound].wrong("bounds a value that is no number", "remove it")
     default = fields["default"]
-    return default.value if isinstance(default.value, bool) else default.text(200)
+    return default.value if isinstance(default.value, bool) else default.text(PARAM_CHARS)
 
 
-def _entity_mappings(spot: Spot) -> tuple[Json, ...]:
+def entity_mappings(spot: Spot) -> tuple[Json, ...]:
+    """Entity mappings in the shape of Sentinel's analytics rules."""
     return tuple(_entity_mapping(one) for one in spot.items(MAX_ENTITY_MAPPINGS))
 
 
@@ -158,4 +177,4 @@ def _field_mapping(spot: Spot) -> Json:
     keys = ("identifier", "columnName")
     fields = spot.fields(keys, keys)
     identifier = fields["identifier"].match(_COLUMN, "an identifier, e.g. Address")
-    return {"identifier": identifier, "columnName": _column(fields["columnName"])}
+    return {"identifier": identifier, "columnName": column(fields["columnName"])}

@@ -1,4 +1,4 @@
-"""A hunt's YAML -> HuntSpec. Errors name file, line, key and the mend; one bad spec spares the rest.
+"""A hunt's YAML -> HuntSpec. Errors name file, line and mend; one bad spec spares the rest.
 
 spark/hunts/<module>.yaml      what the hunt is: this file's business
 spark/hunts/<module>.py        how it hunts: must lie beside it, and is not read here
@@ -6,19 +6,17 @@ spark/hunts/<module>.py        how it hunts: must lie beside it, and is not read
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from functools import partial
-from itertools import pairwise
+from math import inf
 from pathlib import Path
-from typing import Literal, TypeVar, cast
-
-from cronsim import CronSim, CronSimError
+from typing import Literal, cast
 
 from shared import contract
+from shared import hunt_fields as read
 from shared.errors import BadInput
+from shared.hunt_fields import PARAM_CHARS, TACTICS, Fields, optional
 from shared.hunt_yaml import SPEC_BYTES, Spot, did_you_mean, read_yaml
 from shared.model import HuntSpec, HuntStatus, Json, Param
 
@@ -31,12 +29,14 @@ OPTIONAL = (
 KEYS = REQUIRED + OPTIONAL
 """Every key that a spec may have; Sentinel's own word wherever it has one."""
 
+SLOTS = ("day", "hour")
+STATUSES = ("draft", "shadow", "live", "disabled")
+
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _VERSION = re.compile(r"\d{1,6}\.\d{1,6}\.\d{1,6}(-[0-9A-Za-z.-]{1,40})?", re.ASCII)
 _LOOKBACK_DAYS, _QUIET_DAYS = 21, 30
 
-T = TypeVar("T")
-Fields = Mapping[str, Spot]
+Value = float | int | str | bool
 
 
 def load_folders(folders: Iterable[Path]) -> tuple[list[HuntSpec], list[BadInput]]:
@@ -55,7 +55,7 @@ def load_folders(folders: Iterable[Path]) -> tuple[list[HuntSpec], list[BadInput
 
 
 def load_folder(folder: Path) -> tuple[list[HuntSpec], list[BadInput]]:
-    """The specs `*.yaml` of a folder, in order of their names, and what is wrong with the others."""
+    """The specs `*.yaml` of a folder in order of their names, and what is wrong with the others."""
     specs: list[HuntSpec] = []
     errors: list[BadInput] = []
     if not folder.is_dir():
@@ -159,22 +159,21 @@ def _load(path: Path) -> HuntSpec:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(SPEC_BYTES + 1).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # A cut inside a character lies beyond the limit: let read_yaml speak of the size.
-        if error.start >= SPEC_BYTES - 3:
-            return " " * (SPEC_BYTES + 1)
-        line = error.object[: error.start].count(b"\n") + 1
-        raise BadInput("the file is no UTF-8", where=f"{path}:{line}", mend="save it so") from error
+            content = file.read(SPEC_BYTES + 1)
     except OSError as error:
-        mend = "make it a file that can be read"
-        raise BadInput(
-            f"the file cannot be read: {error.strerror}", where=str(path), mend=mend
-        ) from error
+        what, mend = f"the file cannot be read: {error.strerror}", "make it a file that can be read"
+        raise BadInput(what, where=str(path), mend=mend) from error
+    try:
+        # A cut inside a character lies beyond the limit: the size is what is wrong then.
+        errors = "strict" if len(content) <= SPEC_BYTES else "replace"
+        return content.decode("utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise BadInput("the file is no UTF-8", where=f"{path}:{line}", mend="save it so") from error
 
 
 def _spec(fields: Fields, source: str, module: str) -> HuntSpec:
-    read = partial(_optional, fields)
+    maybe = partial(optional, fields)
     return HuntSpec(
         module=module,
         guid=fields["id"].match(_GUID, "a GUID, e.g. 6f2a1f0e-7d53-4c1e-9a40-0d6f1f6b7c11").lower(),
@@ -182,26 +181,26 @@ def _spec(fields: Fields, source: str, module: str) -> HuntSpec:
         version=fields["version"].match(_VERSION, "a version, e.g. 1.0.0"),
         status=cast(HuntStatus, fields["status"].choice(STATUSES)),
         description=fields["description"].text(),
-        severity=_severity(fields["severity"]),
-        tactics=_each(fields["tactics"], lambda spot: spot.choice(TACTICS), least=1),
-        techniques=read("relevantTechniques", _techniques, ()),
-        views=read("views", lambda spot: _each(spot, lambda one: one.choice(contract.VIEWS)), ()),
-        tables=read("tables", _tables, ()),
-        reference_data=read("referenceData", _identifiers, ()),
-        slot=cast(Literal["day", "hour"], read("slot", lambda spot: spot.choice(SLOTS), "day")),
-        schedule=read("schedule", _schedule, None),
-        arrival=read("arrival", Spot.flag, False),
-        lookback_days=read("lookback_days", lambda spot: spot.whole(1, 400), _LOOKBACK_DAYS),
-        settle_minutes=read("settle_minutes", lambda spot: spot.number(0, 1440), None),
-        params=read("params", _params, ()),
-        finding_key=_columns(fields["finding_key"], least=1),
-        case_key=read("case_key", _columns, ()),
-        entity_mappings=read("entityMappings", _entity_mappings, ()),
-        quiet_days=read("suppression", _quiet_days, _QUIET_DAYS),
-        triage=read("triage", _texts, ()),
-        false_positives=read("falsePositives", _texts, ()),
-        blind_spots=read("blindSpots", _texts, ()),
-        references=read("references", _texts, ()),
+        severity=read.severity(fields["severity"]),
+        tactics=read.choices(fields["tactics"], TACTICS),
+        techniques=maybe("relevantTechniques", read.techniques, ()),
+        views=maybe("views", lambda spot: read.choices(spot, contract.VIEWS), ()),
+        tables=maybe("tables", read.tables, ()),
+        reference_data=maybe("referenceData", read.identifiers, ()),
+        slot=cast(Literal["day", "hour"], maybe("slot", lambda spot: spot.choice(SLOTS), "day")),
+        schedule=maybe("schedule", read.schedule, None),
+        arrival=maybe("arrival", Spot.flag, False),
+        lookback_days=maybe("lookback_days", lambda spot: spot.whole(1, 400), _LOOKBACK_DAYS),
+        settle_minutes=maybe("settle_minutes", lambda spot: spot.number(0, 1440), None),
+        params=maybe("params", read.params, ()),
+        finding_key=read.columns(fields["finding_key"]),
+        case_key=maybe("case_key", read.columns, ()),
+        entity_mappings=maybe("entityMappings", read.entity_mappings, ()),
+        quiet_days=maybe("suppression", read.quiet_days, _QUIET_DAYS),
+        triage=maybe("triage", read.texts, ()),
+        false_positives=maybe("falsePositives", read.texts, ()),
+        blind_spots=maybe("blindSpots", read.texts, ()),
+        references=maybe("references", read.texts, ()),
         source=source,
     )
 
@@ -225,27 +224,34 @@ def _check_case_key(fields: Fields, spec: HuntSpec) -> None:
             raise fields["case_key"].wrong(f"has {column!r}, which no finding is known by", mend)
 
 
-def _value(spec: HuntSpec, param: Param, value: object) -> float | int | str | bool:
-    wanted = (int, float) if type(param.default) is float else (type(param.default),)
-    if type(value) not in wanted or not _within(param, value):
+def _value(spec: HuntSpec, param: Param, value: object) -> Value:
+    typed = _typed(param, value)
+    if typed is None:
         mend = f"give {_wanted(param)}"
         raise BadInput(f"{spec.module}: {param.name} is {value!r}", where=param.name, mend=mend)
-    return float(value) if type(param.default) is float else value
+    return typed
 
 
-def _within(param: Param, value: object) -> bool:
-    if isinstance(value, str):
-        return 0 < len(value) <= 200
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return True
-    low = -math.inf if param.minimum is None else param.minimum
-    return low <= value <= (math.inf if param.maximum is None else param.maximum)
+def _typed(param: Param, value: object) -> Value | None:
+    default = param.default
+    if isinstance(default, bool) or isinstance(value, bool):
+        return value if isinstance(default, bool) and isinstance(value, bool) else None
+    if isinstance(default, str):
+        return value if isinstance(value, str) and 0 < len(value) <= PARAM_CHARS else None
+    if not isinstance(value, int if isinstance(default, int) else (int, float)):
+        return None
+    inside = _bound(param.minimum, -inf) <= value <= _bound(param.maximum, inf)
+    return (value if isinstance(default, int) else float(value)) if inside else None
+
+
+def _bound(bound: float | None, otherwise: float) -> float:
+    return otherwise if bound is None else bound
 
 
 def _wanted(param: Param) -> str:
     if isinstance(param.default, bool):
         return "true or false"
     if isinstance(param.default, str):
-        return "text of 1 to 200 characters"
+        return f"text of 1 to {PARAM_CHARS} characters"
     kind = "a whole number" if isinstance(param.default, int) else "a number"
-    return f"{kind} from {param.minimum:g} to {param.maximum:g}"
+    return f"{kind} from {_bound(param.minimum, -inf):g} to {_bound(param.maximum, inf):g}"
