@@ -1,0 +1,248 @@
+"""Reads export blobs as they are, and writes the columnar copy: one Parquet folder an hour.
+
+A copy holds one row for every line of the blobs, so that nothing has to be counted twice:
+the table's kept columns, and
+
+    _Blob        the blob's path from `y=` on
+    _BlobBytes   the blob's size when it was listed
+    _LineBytes   the line's size with its end
+    _Kind        row; dropped (no JSON object: half a line, garbage, an array); blank
+    _Unknown     names of columns that the table's reference does not know, null for none
+
+Lines are read as text and parsed with every column as text, then cast one by one: a number
+written as text, or a text where a number should be, costs that value and never the row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from shared import contract as c
+from spark.lake import Lake
+from spark.plan import Hour, Plan
+from spark.tables import Table
+
+LONGEST_LINE = 16_000_000
+"""Bytes. A longer line is skipped by the reader without being held in memory, and counted."""
+EXAMINED_BYTES = 64_000_000
+"""JSON whose lines are searched for unknown columns; of more than that, an even sample is."""
+FILE_BYTES = 2_000_000_000
+"""JSON that goes into one Parquet file, about 80 MB of it."""
+
+TECHNICAL = T.StructType(
+    [
+        T.StructField("_Blob", T.StringType()),
+        T.StructField("_BlobBytes", T.LongType()),
+        T.StructField("_LineBytes", T.LongType()),
+        T.StructField("_Kind", T.StringType()),
+        T.StructField("_Unknown", T.ArrayType(T.StringType())),
+    ]
+)
+_PATH = r"(?i)/(y=\d{4}/m=\d{2}/d=\d{2}/h=\d{2}/m=\d{2}/PT0?5M(?:_\d{1,6})?\.json)$"
+_HOUR = r"^y=(\d{4})/m=(\d{2})/d=(\d{2})/h=(\d{2})/"
+_BROKEN = "_Broken"
+_COUNTS = ("Lines", "Rows", "Dropped", "Bytes")
+
+
+@dataclass(frozen=True)
+class Copied:
+    """One table's hour, copied: `path` is the URL of its folder, `bytes` the size of its blobs."""
+
+    table: str
+    hour: str
+    fingerprint: str
+    path: str
+    blobs: int
+    lines: int
+    rows: int
+    dropped: int
+    bytes: int
+
+
+def copy_stale(session: SparkSession, lake: Lake, plan: Plan, table: Table) -> list[Copied]:
+    """Copy the hours of a table whose blobs changed since they were last copied.
+
+    Hours whose folders are gone by now are left out. Raises whatever Spark raises.
+    """
+    stale = {hour.hour: hour for hour in plan.hours(table.name) if hour.copy is None}
+    folders = [url for url in _folders(plan, table.name) if lake.exists(url)]
+    if not folders:
+        return []
+    lines = read_lines(session, folders, sorted(stale))
+    blobs = _blobs_by_hour(lines, table.name, stale)
+    writing = plan.copy_url(table.name, "_writing")
+    _write(parse_lines(lines, table, _one_in(stale.values())), writing, _files(stale.values()))
+    counts = _count(read_copies(session, table, [writing]))
+    for hour in blobs:
+        _settle(lake, f"{writing}/Hour={hour}", plan.copy_url(table.name, hour), hour in counts)
+    lake.delete(writing)
+    return [
+        Copied(
+            table=table.name,
+            hour=hour,
+            fingerprint=stale[hour].fingerprint,
+            path=plan.copy_url(table.name, hour),
+            blobs=blobs[hour],
+            **counts.get(hour, dict.fromkeys(("lines", "rows", "dropped", "bytes"), 0)),
+        )
+        for hour in sorted(blobs)
+    ]
+
+
+def read_copies(session: SparkSession, table: Table, folders: Sequence[str]) -> DataFrame:
+    """Every line of these folders of a table's copy, with the technical columns.
+
+    Columns that an older copy does not have are null. Without folders: no rows.
+    """
+    schema = T.StructType(table.schema.fields + TECHNICAL.fields)
+    if not folders:
+        return session.createDataFrame([], schema)
+    reader = session.read.schema(schema).option("recursiveFileLookup", "true")
+    return reader.parquet(*folders)
+
+
+def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[str]) -> DataFrame:
+    """The lines of the export blobs below these folders that belong to these hours.
+
+    Columns: Hour, Line and the technical ones but _Kind and _Unknown. The paths have `m=` twice:
+    recursive lookup keeps Spark from taking them for partitions. Other files are ignored.
+    """
+    reader = (
+        session.read.option("recursiveFileLookup", "true")
+        .option("pathGlobFilter", "[Pp][Tt]*5[Mm]*.[Jj][Ss][Oo][Nn]")
+        .option("lineSep", "\n")
+        .option("mapreduce.input.linerecordreader.line.maxlength", str(LONGEST_LINE))
+    )
+    blob = F.regexp_extract(F.col("_metadata.file_path"), _PATH, 1)
+    lines = reader.text(list(folders)).select(
+        "value",
+        blob.alias("_Blob"),
+        F.col("_metadata.file_size").alias("_BlobBytes"),
+        (F.octet_length("value") + 1).cast("long").alias("_LineBytes"),
+    )
+    hour = F.concat(*(F.regexp_extract("_Blob", _HOUR, part) for part in (1, 2, 3, 4)))
+    return lines.select(
+        hour.alias("Hour"),
+        F.regexp_replace("value", "^\ufeff", "").alias("Line"),
+        "_Blob",
+        "_BlobBytes",
+        "_LineBytes",
+    ).filter(F.col("Hour").isin(list(hours)))
+
+
+def parse_lines(lines: DataFrame, table: Table, one_in: int = 1) -> DataFrame:
+    """Lines -> Hour, the table's kept columns and the technical ones.
+
+    Every `one_in`-th line, chosen by its content, is searched for unknown columns.
+    """
+    as_text = T.StructType([T.StructField(name, T.StringType()) for name in table.kept])
+    options = {"columnNameOfCorruptRecord": _BROKEN, "allowUnquotedControlChars": "true"}
+    parsed = F.from_json("Line", as_text.add(_BROKEN, T.StringType()), options)
+    found = lines.withColumn("Parsed", parsed).withColumn("_Kind", _kind())
+    examined = (F.crc32("Line") % one_in == 0) & (F.col("_Kind") == "row")
+    return found.withColumn("_Unknown", F.when(examined, _unknown(table))).select(
+        "Hour",
+        *(_cast(field) for field in table.schema.fields),
+        *TECHNICAL.fieldNames(),
+    )
+
+
+def _kind() -> Column:
+    is_object = F.col("Line").rlike(r"^\s*\{") & F.col(f"Parsed.{_BROKEN}").isNull()
+    is_row = F.col("Parsed").isNotNull() & is_object
+    kind = F.when(is_row, "row").otherwise("dropped")
+    return F.when(F.trim(F.regexp_replace("Line", r"\s", "")) == "", "blank").otherwise(kind)
+
+
+def _unknown(table: Table) -> Column:
+    known = F.array(*(F.lit(name) for name in table.known))
+    names = F.array_except(F.json_object_keys("Line"), known)
+    short = F.transform(F.slice(names, 1, 20), lambda name: F.substring(name, 1, 60))
+    return F.when(F.size(names) > 0, short)
+
+
+def _cast(field: T.StructField) -> Column:
+    value = F.when(F.col("_Kind") == "row", F.col(f"Parsed.{field.name}"))
+    return value.cast(field.dataType).alias(field.name)
+
+
+def per_blob(copies: DataFrame, *more: Column) -> DataFrame:
+    """One row a blob: Hour, Lines, Rows, Dropped, Bytes, and what else is asked for.
+
+    A line that the reader skipped for its length is missing in the sum of the lines' sizes.
+    """
+    skipped = F.max("_BlobBytes") - F.sum("_LineBytes") > 1
+    overlong = F.when(skipped, 1).otherwise(0)
+    hour = F.concat(*(F.regexp_extract("_Blob", _HOUR, part) for part in (1, 2, 3, 4)))
+    return (
+        copies.groupBy("_Blob")
+        .agg(
+            (F.count_if(F.col("_Kind") != "blank") + overlong).alias("Lines"),
+            F.count_if(F.col("_Kind") == "row").alias("Rows"),
+            (F.count_if(F.col("_Kind") == "dropped") + overlong).alias("Dropped"),
+            F.max("_BlobBytes").alias("Bytes"),
+            *more,
+        )
+        .withColumn("Hour", hour)
+    )
+
+
+def _count(copies: DataFrame) -> dict[str, dict[str, int]]:
+    sums = (F.sum(name).cast("long").alias(name.lower()) for name in _COUNTS)
+    rows = per_blob(copies).groupBy("Hour").agg(*sums).collect()
+    return {row["Hour"]: {name.lower(): row[name.lower()] for name in _COUNTS} for row in rows}
+
+
+def _settle(lake: Lake, written: str, folder: str, has_lines: bool) -> None:
+    """Give an hour's folder its final name; an hour of empty blobs has an empty folder."""
+    if has_lines:
+        lake.rename(written, folder)
+    else:
+        lake.make_folder(folder)
+
+
+def _write(parsed: DataFrame, folder: str, files: int) -> None:
+    """One write for all hours; each hour in as few files as its size asks for."""
+    spread = parsed.repartition("Hour", F.crc32("_Blob") % files)
+    spread.write.mode("overwrite").partitionBy("Hour").parquet(folder)
+
+
+def _files(hours: Iterable[Hour]) -> int:
+    return 1 + max(hour.bytes for hour in hours) // FILE_BYTES
+
+
+def _one_in(hours: Iterable[Hour]) -> int:
+    return 1 + sum(hour.bytes for hour in hours) // EXAMINED_BYTES
+
+
+def _folders(plan: Plan, table: str) -> list[str]:
+    """Day folders, or hour folders where most of a day's hours are copied already.
+
+    Listing a day costs as much as listing an hour, reading it does not.
+    """
+    days: dict[str, list[Hour]] = defaultdict(list)
+    for hour in plan.hours(table):
+        days[hour.hour[:8]].append(hour)
+    root = f"abfss://{c.export_container(table)}@{plan.exports_host}"
+    folders = []
+    for day, hours in sorted(days.items()):
+        stale = [hour.hour for hour in hours if hour.copy is None]
+        if 2 * len(stale) > len(hours):
+            folders.append(f"{root}/{c.export_day_folder(plan.workspace, day)}")
+        else:
+            folders += [f"{root}/{c.export_hour_folder(plan.workspace, hour)}" for hour in stale]
+    return folders
+
+
+def _blobs_by_hour(lines: DataFrame, table: str, stale: Collection[str]) -> Counter[str]:
+    """How many blobs were listed for each hour, empty ones among them."""
+    urls = (unquote(url).partition("WorkspaceResourceId=") for url in lines.inputFiles())
+    blobs = (c.parse_export_blob(c.export_container(table), url[1] + url[2]) for url in urls)
+    return Counter(blob.hour for blob in blobs if blob and blob.hour in stale)

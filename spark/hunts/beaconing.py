@@ -1,0 +1,391 @@
+"""Beaconing: one host calls one destination by the clock.
+
+Behaviour
+    An implant asks its controller for orders again and again: connections of one source to one
+    destination and port, at intervals that spread little around their median (T1071, T1573,
+    T1571). Judged are the intervals to the previous connection of the same pair, the same on
+    the connections of the pair's most frequent size (an implant inside of browsing to the same
+    address), how constant the sizes are, and how many other hosts show the same rhythm.
+Data
+    NetworkSession, 21 days by default; three days are enough for intervals of minutes. Start
+    times, source ports, sent bytes and session ids are used where the log has them. Each table
+    is judged by itself, so that a firewall and a sensor do not disturb each other's rhythm.
+Blind spots
+    Intervals below three seconds: connections up to two seconds apart count as one. Jitter
+    above about 50 %. Fewer than five intervals. Connections that are kept open (one long
+    session is one event) and UDP that a firewall keeps as one session. Denied and failed
+    connections: an implant whose controller is down is not seen. A proxy as the destination
+    hides what is behind it, unless the log has the host name and no address. Records that sum
+    up several connections (EventCount above 1). One source address for many hosts (NAT).
+    Several destinations that are used in turn.
+False positives
+    A heartbeat of software that only one host runs: licence servers, appliances, monitoring.
+    It cannot be told from an implant by statistics: put it on the allow-list, or close it.
+Triage
+    Which process connects; since when; whether name and certificate fit what the host does;
+    whether other hosts that run the same software show the rhythm; then isolate, keep memory.
+References
+    Active Countermeasures' RITA (scores by interval and size); MITRE ATT&CK T1071, T1573.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, WindowSpec
+from pyspark.sql import Window as W
+from pyspark.sql import functions as F
+
+from spark import expressions as x
+from spark.views import Params, References, Tables
+
+PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
+SERIES = (*PAIR, "SourceTable")
+FEWEST_HOSTS = 20
+"""With fewer hosts in the data nothing can be said about what is rare."""
+COMPARABLE = 0.3
+"""A host whose own timing reaches this shows a rhythm, not just traffic."""
+PICTURE = 200
+"""Times of events that go into the evidence."""
+
+_ALL_ROWS = (W.unboundedPreceding, W.unboundedFollowing)
+
+
+def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
+    """One row per pair of source and destination that calls by the clock."""
+    sessions = tables["NetworkSession"]
+    return (
+        sessions.transform(select_connections)
+        .transform(take_first_of_session)
+        .transform(mark_bursts, params["gap_seconds"])
+        .transform(collect_series)
+        .transform(measure_intervals)
+        .transform(score_timing, params)
+        .transform(keep_best_series)
+        .transform(count_peers)
+        .join(F.broadcast(count_hosts(sessions)), on="SrcIsPrivate", how="left")
+        .transform(score, params)
+        .transform(drop_allowed, refs["allow_list"])
+        .transform(describe)
+    )
+
+
+def select_connections(sessions: DataFrame) -> DataFrame:
+    """Single connections that were made, to one machine; `Dst` is its address, or its name."""
+    broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
+    to_one = F.coalesce(x.is_unicast("DstIpAddr") & ~broadcast, F.lit(True))
+    refused = F.lower("DvcAction").rlike("^(?:deny|drop|reset)") | (
+        F.col("EventResult") == "Failure"
+    )
+    made = ~F.coalesce(refused, F.lit(False)) & (F.col("EventCount") == 1)
+    # Requests inside of one session are events of their own; its interim records are not.
+    is_session = F.col("NetworkSessionId").isNotNull() & F.col("Url").isNull()
+    return (
+        sessions.filter(to_one & made)
+        .select(
+            "SrcIpAddr",
+            F.coalesce("DstIpAddr", "DstHostname").alias("Dst"),
+            "DstPortNumber",
+            "SourceTable",
+            F.col("EventStartTime").cast("double").alias("Time"),
+            "SrcPortNumber",
+            "EventSubType",
+            F.when(is_session, F.col("NetworkSessionId")).alias("Session"),
+            "DstIpAddr",
+            "DstHostname",
+            "SrcHostname",
+            "NetworkProtocol",
+            "SrcBytes",
+            "DstBytes",
+        )
+        .dropna(subset=[*PAIR, "Time"])
+    )
+
+
+def take_first_of_session(connections: DataFrame) -> DataFrame:
+    """One row per session, or per moment where there is no session id; repeated rows are gone."""
+    moment = F.when(F.col("Session").isNull(), F.col("Time"))
+    return (
+        connections.withColumn("Moment", moment)
+        .repartition(*PAIR)
+        .groupBy(*SERIES, "Session", "Moment", "SrcPortNumber")
+        .agg(
+            F.min("Time").alias("Time"),
+            F.max("EventSubType").alias("EventSubType"),
+            F.max("DstIpAddr").alias("DstIpAddr"),
+            F.max("DstHostname").alias("DstHostname"),
+            F.max("SrcHostname").alias("SrcHostname"),
+            F.max("NetworkProtocol").alias("NetworkProtocol"),
+            F.max("SrcBytes").alias("SrcBytes"),
+            F.max("DstBytes").alias("DstBytes"),
+        )
+    )
+
+
+def mark_bursts(events: DataFrame, gap: float) -> DataFrame:
+    """Mark events that begin a burst, in the pair and among its events of the commonest size.
+
+    An end without its beginning counts only in pairs of which no beginning was logged.
+    """
+    by_size = W.partitionBy(*SERIES, "SrcBytes").rowsBetween(*_ALL_ROWS)
+    by_pair = W.partitionBy(*SERIES).rowsBetween(*_ALL_ROWS)
+    frequency = F.struct(F.col("SameSize"), -F.col("SrcBytes"))
+    common = F.max_by("SrcBytes", F.when(F.col("SrcBytes").isNotNull(), frequency)).over(by_pair)
+    is_start = F.coalesce(F.col("EventSubType") == "Start", F.lit(False))
+    is_end = F.coalesce(F.col("EventSubType") == "End", F.lit(False))
+    before = F.lag("Time").over(W.partitionBy(*SERIES).orderBy("Time"))
+    before_common = F.lag("Time").over(W.partitionBy(*SERIES, "IsCommon").orderBy("Time"))
+    return (
+        events.withColumn("SameSize", F.count("SrcBytes").over(by_size))
+        .withColumn("HasStarts", F.max(is_start).over(by_pair))
+        .withColumn("CommonBytes", common)
+        .filter(~(is_end & F.col("HasStarts")))
+        .withColumn("IsCommon", F.coalesce(F.col("SrcBytes") == F.col("CommonBytes"), F.lit(False)))
+        .withColumn("Begins", F.coalesce(F.col("Time") - before > gap, F.lit(True)))
+        .withColumn("BeginsCommon", F.coalesce(F.col("Time") - before_common > gap, F.lit(True)))
+    )
+
+
+def collect_series(events: DataFrame) -> DataFrame:
+    """Two rows per pair and table: all its events, and those of its commonest size."""
+    event = F.struct("Time", "SrcBytes", "DstHostname")
+    pairs = events.groupBy(*SERIES).agg(
+        F.count("Time").alias("Connections"),
+        F.sum("SrcBytes").alias("BytesOut"),
+        F.sum("DstBytes").alias("BytesIn"),
+        F.max("DstIpAddr").alias("DstIpAddr"),
+        F.max("SrcHostname").alias("SrcHostname"),
+        F.max("NetworkProtocol").alias("NetworkProtocol"),
+        F.collect_list(F.when(F.col("Begins"), event)).alias("All"),
+        F.collect_list(F.when(F.col("IsCommon") & F.col("BeginsCommon"), event)).alias("Common"),
+    )
+    everything = F.struct(F.lit("all connections").alias("Series"), F.col("All").alias("Events"))
+    one_size = F.struct(F.lit("one size").alias("Series"), F.col("Common").alias("Events"))
+    adds_nothing = F.size("Common") > 0.9 * F.size("All")
+    both = F.when(adds_nothing, F.array(everything)).otherwise(F.array(everything, one_size))
+    return (
+        pairs.withColumn("One", F.explode(both))
+        .withColumn("Series", F.col("One.Series"))
+        .withColumn("Events", F.sort_array("One.Events"))
+        .drop("All", "Common", "One")
+    )
+
+
+def measure_intervals(series: DataFrame) -> DataFrame:
+    """Medians and spreads of each series' intervals and sizes."""
+    sizes = F.filter(F.transform("Events", lambda e: e["SrcBytes"].cast("double")), F.isnotnull)
+    days = F.array_distinct(F.transform("Times", lambda time: F.floor(time / 86_400)))
+    core = F.filter("Intervals", lambda step: step <= 1.75 * F.col("IntervalSeconds"))
+    steps: list[dict[str, Column]] = [
+        {
+            "Times": F.transform("Events", lambda event: event["Time"]),
+            "Sizes": F.sort_array(sizes),
+        },
+        {
+            "Intervals": F.sort_array(x.intervals("Times")),
+            "Step": x.resolution("Times"),
+            "Days": F.size(days),
+            "MedianBytes": x.middle("Sizes"),
+        },
+        {"Count": F.size("Intervals"), "IntervalSeconds": x.middle("Intervals")},
+        {
+            "Off": x.deviations("Intervals", "IntervalSeconds"),
+            "OffSizes": x.deviations("Sizes", "MedianBytes"),
+            "Core": core,
+        },
+        {
+            "OffSeconds": x.middle("Off"),
+            "OffBytes": x.middle("OffSizes"),
+            "CoreMean": x.mean(F.col("Core")),
+        },
+        {"CoreSpread": x.spread(F.col("Core"), "CoreMean")},
+    ]
+    for step in steps:
+        series = series.withColumns(step)
+    return series.drop("Intervals", "Off", "Core", "Sizes", "OffSizes")
+
+
+def score_timing(series: DataFrame, params: Params) -> DataFrame:
+    """Timing = sqrt(regularity * steadiness) * evidence, a little less for one size's events."""
+    blind, gap = params["blind_spread"], params["gap_seconds"]
+    enough = F.col("Count") >= params["least_intervals"]
+    trust = F.when(F.col("Series") == "one size", params["one_size_weight"]).otherwise(1.0)
+    timing = F.sqrt(F.col("Regularity") * F.col("Steadiness")) * F.col("Evidence") * trust
+    scores = {
+        "Regularity": x.regularity("Relative", blind),
+        "Steadiness": x.steadiness("CoreMean", "CoreSpread", blind),
+        "Evidence": x.evidence("Count", "Relative", params["evidence_nats"]),
+        "Constancy": x.constancy("OffBytes", "MedianBytes"),
+    }
+    return (
+        series.withColumn(
+            "Relative", x.relative_spread("OffSeconds", "IntervalSeconds", gap, "Step")
+        )
+        .withColumns(scores)
+        .withColumn("Timing", F.coalesce(F.when(enough, timing), F.lit(0.0)))
+    )
+
+
+def keep_best_series(series: DataFrame) -> DataFrame:
+    """One row per pair: its best series. Without a rhythm only the pair itself is kept."""
+    rank = F.struct("Timing", "Count", "Series", "SourceTable")
+    row = F.struct(*(name for name in series.columns if name not in PAIR))
+    best = series.groupBy(*PAIR).agg(F.max_by(row, rank).alias("Best")).select(*PAIR, "Best.*")
+    rhythmic = F.col("Timing") >= COMPARABLE
+    return best.withColumns(
+        {
+            "Events": F.when(rhythmic, F.col("Events")),
+            "Times": F.when(rhythmic, F.col("Times")),
+            "SrcIsPrivate": x.is_private("SrcIpAddr"),
+        }
+    )
+
+
+def count_peers(pairs: DataFrame) -> DataFrame:
+    """Hosts that talk to the destination, hosts and destinations that share the rhythm.
+
+    Comparable is the interval, at the destination's address or name; or, at any destination,
+    interval, port and size together: the same software. Two overlapping grids of intervals
+    stand in for a comparison of each with each.
+    """
+    hosts = F.size(F.collect_set("SrcIpAddr").over(_group("Dst", "DstPortNumber")))
+    names = F.transform("Events", lambda event: event["DstHostname"])
+    rhythmic = (
+        pairs.withColumn("HostsAtDestination", hosts)
+        .filter(F.col("Timing") >= COMPARABLE)
+        .withColumn("DstHostname", x.commonest(names))
+    )
+    log = F.log("IntervalSeconds")
+    grids = (("A", 0.4, 0.0), ("B", 0.4, 0.5), ("C", 0.1, 0.0), ("D", 0.1, 0.5))
+    places = {f"Grid{name}": F.floor(log / width + shift) for name, width, shift in grids}
+    places["Place"] = F.coalesce("DstHostname", "Dst")
+    # A size that is not logged is nobody's: it must not make all who lack one look alike.
+    places["Software"] = F.coalesce(F.col("MedianBytes").cast("string"), F.concat_ws("|", *PAIR))
+    return rhythmic.withColumns(places).withColumns(
+        {
+            "HostsWithSameRhythm": F.greatest(
+                *_distinct("SrcIpAddr", ("Dst", "DstPortNumber"), "AB"),
+                *_distinct("SrcIpAddr", ("Place", "DstPortNumber"), "AB"),
+                *_distinct("SrcIpAddr", ("Software", "DstPortNumber"), "CD"),
+            ),
+            "DestinationsWithSameRhythm": F.greatest(
+                *_distinct("Place", ("SrcIpAddr", "DstPortNumber"), "CD")
+            ),
+        }
+    )
+
+
+def _distinct(column: str, among: Sequence[str], grids: str) -> list[Column]:
+    """How many values a column has among the pairs that share these columns and a grid's cell."""
+    groups = [_group(*among, f"Grid{grid}") for grid in grids]
+    return [F.size(F.collect_set(column).over(group)) for group in groups]
+
+
+def _group(*columns: str) -> WindowSpec:
+    return W.partitionBy(*columns).rowsBetween(*_ALL_ROWS)
+
+
+def count_hosts(sessions: DataFrame) -> DataFrame:
+    """How many hosts and days the data has, for sources inside and outside."""
+    inside = x.is_private("SrcIpAddr").alias("SrcIsPrivate")
+    return (
+        sessions.select(inside, "SrcIpAddr", F.to_date("TimeGenerated").alias("Day"))
+        .groupBy("SrcIsPrivate")
+        .agg(
+            F.count_distinct("SrcIpAddr").alias("HostsInData"),
+            F.count_distinct("Day").alias("DaysInData"),
+        )
+    )
+
+
+def score(pairs: DataFrame, params: Params) -> DataFrame:
+    """Constancy and persistence raise a timing score; what is common here lowers it."""
+    scores = {
+        "Persistence": x.persistence("Days", "DaysInData"),
+        "Prevalence": x.prevalence("HostsAtDestination", "HostsInData", FEWEST_HOSTS),
+        "Rarity": x.rarity("HostsWithSameRhythm", "HostsInData", FEWEST_HOSTS),
+        "Focus": x.focus("DestinationsWithSameRhythm"),
+    }
+    timing = F.col("Timing")
+    constant = params["constancy_weight"] * _or("Constancy", 0.0)
+    persistent = params["persistence_weight"] * _or("Persistence", 0.0)
+    raised = timing + timing * (1 - timing) * (constant + persistent)
+    uncommon = F.least(_or("Rarity", 1.0), F.col("Focus"))
+    common = 1 - params["rarity_weight"] * (1 - uncommon)
+    popular = 1 - params["prevalence_weight"] * _or("Prevalence", 0.0)
+    return pairs.withColumns(scores).withColumn("Score", F.round(raised * common * popular, 4))
+
+
+def _or(column: str, default: float) -> Column:
+    return F.coalesce(F.col(column), F.lit(default))
+
+
+def drop_allowed(pairs: DataFrame, allow_list: DataFrame) -> DataFrame:
+    """Drop what an entry of the allow-list names, unless the entry had expired by then."""
+    entries = F.broadcast(
+        allow_list.select(*(F.col(c).alias(f"a_{c}") for c in allow_list.columns))
+    )
+    named = x.names_place("a_destination", "DstIpAddr", "DstHostname")
+    source = x.names_place("a_source", "SrcIpAddr", "SrcHostname")
+    port = F.col("a_port").isNull() | (F.col("a_port").cast("int") == F.col("DstPortNumber"))
+    expires = F.col("a_expires").cast("timestamp").cast("double")
+    valid = F.col("a_expires").isNull() | (expires > F.element_at("Times", -1))
+    says_what = F.coalesce("a_destination", "a_source").isNotNull()
+    return pairs.join(entries, on=named & source & port & valid & says_what, how="left_anti")
+
+
+def describe(pairs: DataFrame) -> DataFrame:
+    """The columns of a finding."""
+    sub_scores = ("Timing", "Regularity", "Steadiness", "Evidence", "Constancy", "Persistence",
+                  "Prevalence", "Rarity", "Focus")  # fmt: skip
+    return pairs.select(
+        *PAIR,
+        "DstIpAddr",
+        "DstHostname",
+        "SrcHostname",
+        "Score",
+        F.struct(*(F.round(name, 4).alias(name) for name in sub_scores)).alias("SubScores"),
+        _title().alias("Title"),
+        _evidence().alias("Evidence"),
+        F.element_at("Times", 1).cast("timestamp").alias("FirstSeen"),
+        F.element_at("Times", -1).cast("timestamp").alias("LastSeen"),
+    )
+
+
+def _title() -> Column:
+    place = F.substring(F.coalesce("DstHostname", "Dst"), 1, 100)
+    return F.concat(
+        F.col("SrcIpAddr"),
+        F.lit(" calls "),
+        F.concat_ws(":", place, F.col("DstPortNumber").cast("string")),
+        F.lit(" every "),
+        x.duration("IntervalSeconds"),
+    )
+
+
+def _evidence() -> Column:
+    """Facts for people; EventTimes (epoch seconds) is for the picture."""
+    names = F.array_distinct(F.transform("Events", lambda event: event["DstHostname"]))
+    return F.struct(
+        F.size("Events").alias("Events"),
+        "Connections",
+        F.col("Series").alias("JudgedBy"),
+        F.round("IntervalSeconds", 3).alias("IntervalSeconds"),
+        # For a timer that adds up to j per cent either way, the median deviation is half of j.
+        F.round(200 * F.col("OffSeconds") / F.col("IntervalSeconds"), 1).alias("JitterPercent"),
+        "BytesOut",
+        "BytesIn",
+        F.col("MedianBytes").alias("BytesOutMedian"),
+        "Days",
+        "DaysInData",
+        "HostsInData",
+        "HostsAtDestination",
+        "HostsWithSameRhythm",
+        "DestinationsWithSameRhythm",
+        "NetworkProtocol",
+        "SourceTable",
+        F.slice(F.sort_array(F.filter(names, F.isnotnull)), 1, 5).alias("Hostnames"),
+        F.transform(x.sample("Times", PICTURE), lambda time: time.cast("decimal(13,3)")).alias(
+            "EventTimes"
+        ),
+    )

@@ -1,0 +1,3 @@
+from spark.job import main
+
+raise SystemExit(main())

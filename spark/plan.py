@@ -1,0 +1,170 @@
+"""plan.json as the job sees it. What is missing or of the wrong type raises ValueError."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shared import contract as c
+
+
+@dataclass(frozen=True)
+class Hour:
+    """An hour of a table that holds blobs; `copy` is the URL of its fresh columnar copy."""
+
+    hour: str
+    fingerprint: str
+    blobs: int
+    bytes: int
+    copy: str | None
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """The part of a hunt's frozen spec that the job needs."""
+
+    module: str
+    guid: str
+    version: str
+    severity: Mapping[str, float]
+    views: tuple[str, ...]
+    tables: tuple[str, ...]
+    finding_key: tuple[str, ...]
+    entity_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One hunt for one slot; `window` is what it reads. All times are UTC."""
+
+    run_id: str
+    hunt: Hunt
+    slot: tuple[datetime, datetime]
+    window: tuple[datetime, datetime]
+    revision: int
+    params: Mapping[str, Any]
+    references: Mapping[str, Sequence[Mapping[str, Any]]]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The exported tables that this run reads: its own, and those that feed its views."""
+        fed = [table for view in self.hunt.views for table in c.VIEWS.get(view, ())]
+        return tuple(dict.fromkeys([*self.hunt.tables, *fed]))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs with frozen spec and parameters, hours with fingerprints, a deadline."""
+
+    job_id: str
+    code_hash: str
+    created: datetime
+    deadline: datetime
+    results: str
+    tables_root: str
+    exports_host: str
+    workspace: str
+    workspace_key: str
+    max_findings: int
+    tables: Mapping[str, tuple[Hour, ...]]
+    runs: tuple[Run, ...]
+
+    def hours(self, table: str) -> tuple[Hour, ...]:
+        """The hours of a table that hold blobs, oldest first; none for a table without."""
+        return self.tables.get(table, ())
+
+    def copy_url(self, table: str, hour: str) -> str:
+        """Where this job writes the columnar copy of one table's hour."""
+        folder = c.copy_folder(self.workspace_key, table, self.job_id, hour)
+        return f"{self.tables_root}/{folder}"
+
+    def run_url(self, run_id: str) -> str:
+        """A run's folder."""
+        return f"{self.results}/runs/{run_id}"
+
+
+def parse_plan(content: bytes) -> Plan:
+    """The plan in a file's content. ValueError says what is wrong with it."""
+    try:
+        return _plan(json.loads(content))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the plan has no usable {error}") from error
+
+
+def _plan(body: Any) -> Plan:
+    if body["schema"] != c.PLAN_SCHEMA:
+        raise ValueError(f"the plan has schema {body['schema']}, this code reads {c.PLAN_SCHEMA}")
+    return Plan(
+        job_id=_matching(c.JOB_ID, body["job_id"]),
+        code_hash=str(body["code_hash"]),
+        created=_moment(body["created"]),
+        deadline=_moment(body["deadline"]),
+        results=str(body["results"]).rstrip("/"),
+        tables_root=str(body["tables_root"]).rstrip("/"),
+        exports_host=str(body["exports_host"]),
+        workspace=str(body["workspace"]["resource_id"]),
+        workspace_key=str(body["workspace"]["key"]),
+        max_findings=int(body["max_findings"]),
+        tables={
+            _matching(c.TABLE, name): tuple(
+                sorted((_hour(hour) for hour in table["hours"]), key=lambda hour: hour.hour)
+            )
+            for name, table in body["tables"].items()
+        },
+        runs=tuple(_run(run) for run in body["runs"]),
+    )
+
+
+def _hour(body: Any) -> Hour:
+    if not c.is_hour_key(body["hour"]):
+        raise ValueError(f"the plan names an hour {body['hour']!r}")
+    return Hour(
+        hour=body["hour"],
+        fingerprint=str(body["fingerprint"]),
+        blobs=int(body["blobs"]),
+        bytes=int(body["bytes"]),
+        copy=str(body["copy"]) if body["copy"] else None,
+    )
+
+
+def _run(body: Any) -> Run:
+    return Run(
+        run_id=_matching(c.RUN_ID, body["run_id"]),
+        hunt=_hunt(body["hunt"]),
+        slot=_window(body["slot"]),
+        window=_window(body["window"]),
+        revision=int(body["revision"]),
+        params=dict(body["params"]),
+        references={name: tuple(rows) for name, rows in body["references"].items()},
+    )
+
+
+def _hunt(body: Any) -> Hunt:
+    return Hunt(
+        module=_matching(c.IDENTIFIER, body["module"]),
+        guid=str(body["guid"]),
+        version=str(body["version"]),
+        severity={name: float(score) for name, score in body["severity"].items()},
+        views=tuple(body["views"]),
+        tables=tuple(table.lower() for table in body["tables"]),
+        finding_key=tuple(body["finding_key"]),
+        entity_columns=tuple(body["entity_columns"]),
+    )
+
+
+def _window(body: Any) -> tuple[datetime, datetime]:
+    return _moment(body["start"]), _moment(body["end"])
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _matching(pattern: Any, value: Any) -> str:
+    """Names become parts of paths and modules: only those that the contract allows."""
+    if not pattern.fullmatch(value):
+        raise ValueError(f"the plan names {value!r}, which is no {pattern.pattern}")
+    return str(value)

@@ -1,0 +1,232 @@
+"""What a run found -> lines of JSON, best first, then the manifest: its results are complete.
+
+Ids are made with native expressions and equal `contract.finding_key` and `contract.finding_id`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import Window as W
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from shared import contract as c
+from spark.lake import Lake
+from spark.plan import Plan, Run
+
+PART_BYTES = 5_000_000
+_TIME = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
+_AS_IT_IS = (T.StringType, T.IntegerType, T.LongType, T.ShortType, T.ByteType)
+MEASURES = ("Score", "SubScores", "Title", "Evidence", "FirstSeen", "LastSeen")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of findings."""
+
+    name: str
+    bytes: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run's results amount to."""
+
+    parts: tuple[Part, ...]
+    rows: int
+    withheld: int
+
+
+def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
+    """A hunt's findings -> Score, FindingId, Line; what is below the lowest band is dropped.
+
+    ValueError names the columns that the hunt owes.
+    """
+    owed = {*run.hunt.finding_key, *run.hunt.entity_columns, *MEASURES} - set(found.columns)
+    if owed:
+        raise ValueError(f"hunt {run.hunt.module} gives no column {', '.join(sorted(owed))}")
+    named = (
+        found.withColumn("Score", finite(F.col("Score").cast("double"), T.DoubleType()))
+        .withColumn("Severity", _severity(run.hunt.severity))
+        .filter(F.col("Severity").isNotNull())
+        .withColumn("FindingKey", uuid5(_identity_text(found, run, workspace_key)))
+        .withColumn("FindingId", uuid5(F.concat("FindingKey", F.lit(f"|{run.slot[0]:%Y%m%d%H}"))))
+    )
+    lines = named.select("Score", "FindingId", _line(named, run).alias("Line"))
+    first = W.partitionBy("FindingId").orderBy(F.col("Score").desc(), F.col("Line"))
+    return (
+        lines.withColumn("Rank", F.row_number().over(first))
+        .filter(F.col("Rank") == 1)
+        .select("Score", "FindingId", "Line")
+    )
+
+
+def _severity(bands: Mapping[str, float]) -> Column:
+    """The highest band that the score reaches; null below all of them."""
+    severity = F.lit(None).cast("string")
+    for name, lowest in sorted(bands.items(), key=lambda band: band[1]):
+        severity = F.when(F.col("Score") >= lowest, F.lit(name)).otherwise(severity)
+    return severity
+
+
+def _plain(found: DataFrame, name: str) -> Column:
+    """Text and whole numbers as they are; anything else as text, so that it reads the same."""
+    kind = found.schema[name].dataType
+    return F.col(name) if isinstance(kind, _AS_IT_IS) else F.col(name).cast("string")
+
+
+def _identity_text(found: DataFrame, run: Run, workspace_key: str) -> Column:
+    """`contract.canonical_identity` as an expression: lengths are in code points in both."""
+    parts: list[Column] = [F.lit(f"{workspace_key}|{run.hunt.guid}")]
+    for name in sorted(run.hunt.finding_key):
+        value = _plain(found, name).cast("string")
+        length = F.length(value).cast("string")
+        parts.append(F.lit(f"|{name}="))
+        parts.append(F.coalesce(F.concat(length, F.lit(":"), value), F.lit("~")))
+    return F.concat(*parts)
+
+
+def uuid5(name: Column) -> Column:
+    """RFC 4122, version 5, in the contract's namespace: SHA-1 of namespace and name."""
+    digest = F.sha1(F.concat(F.unhex(F.lit(c.NAMESPACE.hex)), F.encode(name, "UTF-8")))
+    variant = F.translate(F.substring(digest, 17, 1), "0123456789abcdef", "89ab89ab89ab89ab")
+    return F.concat_ws(
+        "-",
+        F.substring(digest, 1, 8),
+        F.substring(digest, 9, 4),
+        F.concat(F.lit("5"), F.substring(digest, 14, 3)),
+        F.concat(variant, F.substring(digest, 18, 3)),
+        F.substring(digest, 21, 12),
+    )
+
+
+def finite(value: Column, kind: T.DataType) -> Column:
+    """The value with null for every NaN and infinity, however deep: JSON knows neither."""
+    if isinstance(kind, T.DoubleType | T.FloatType):
+        bad = F.isnan(value) | (F.abs(value) == float("inf"))
+        return F.when(~bad, value)
+    if isinstance(kind, T.ArrayType):
+        element = kind.elementType
+        return F.transform(value, lambda one: finite(one, element))
+    if isinstance(kind, T.StructType):
+        fields = [
+            finite(value.getField(field.name), field.dataType).alias(field.name)
+            for field in kind.fields
+        ]
+        return F.when(value.isNotNull(), F.struct(*fields))
+    return value
+
+
+def _line(named: DataFrame, run: Run) -> Column:
+    entities = sorted({*run.hunt.finding_key, *run.hunt.entity_columns})
+    kinds = {field.name: field.dataType for field in named.schema.fields}
+    line = F.struct(
+        "FindingId",
+        "FindingKey",
+        F.struct(*(_plain(named, n).alias(n) for n in run.hunt.finding_key)).alias("Identity"),
+        "Score",
+        "Severity",
+        finite(F.col("SubScores"), kinds["SubScores"]).alias("SubScores"),
+        F.coalesce("Title", F.lit("")).alias("Title"),
+        F.struct(*(_plain(named, n).alias(n) for n in entities)).alias("Entities"),
+        finite(F.col("Evidence"), kinds["Evidence"]).alias("Evidence"),
+        F.date_format("FirstSeen", _TIME).alias("FirstSeen"),
+        F.date_format("LastSeen", _TIME).alias("LastSeen"),
+    )
+    return F.to_json(line, {"ignoreNullFields": "false"})
+
+
+def write_findings(lake: Lake, folder: str, lines: DataFrame, most: int) -> Written:
+    """Write the best `most` findings as parts, what is above that into `withheld/`."""
+    lines = lines.persist()
+    try:
+        best = lines.orderBy(F.col("Score").desc(), F.col("FindingId")).limit(most)
+        parts, last = _write_parts(lake, folder, best.toLocalIterator())
+        rows = sum(part.rows for part in parts)
+        withheld = lines.count() - rows
+        if withheld and last is not None:
+            _write_withheld(folder, lines, last)
+        return Written(tuple(parts), rows, withheld)
+    finally:
+        lines.unpersist()
+
+
+def _write_parts(
+    lake: Lake, folder: str, rows: Iterable[Any]
+) -> tuple[list[Part], tuple[float, str] | None]:
+    """The parts, and score and id of the last finding in them."""
+    parts: list[Part] = []
+    last: tuple[float, str] | None = None
+    for batch in _batches(rows):
+        content = b"".join(line for _, line in batch)
+        name = f"part-{len(parts):05d}.jsonl"
+        lake.write(f"{folder}/{name}", content)
+        digest = hashlib.sha256(content).hexdigest()
+        parts.append(Part(name, len(content), len(batch), digest))
+        last = batch[-1][0]
+    return parts, last
+
+
+def _batches(rows: Iterable[Any]) -> Iterator[list[tuple[tuple[float, str], bytes]]]:
+    batch: list[tuple[tuple[float, str], bytes]] = []
+    size = 0
+    for row in rows:
+        line = row["Line"].encode() + b"\n"
+        if batch and size + len(line) > PART_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(((row["Score"], row["FindingId"]), line))
+        size += len(line)
+    if batch:
+        yield batch
+
+
+def _write_withheld(folder: str, lines: DataFrame, last: tuple[float, str]) -> None:
+    score, finding_id = last
+    after = (F.col("Score") < score) | (
+        (F.col("Score") == score) & (F.col("FindingId") > finding_id)
+    )
+    lines.filter(after).select("Line").write.mode("overwrite").text(f"{folder}/withheld")
+
+
+def write_manifest(
+    lake: Lake, plan: Plan, run: Run, body: Mapping[str, Any], written: Written | None = None
+) -> None:
+    """Write a run's manifest under its final name, last: a rename raises another event type.
+
+    `body` has status, error, coverage and timings. ValueError above 1 MB.
+    """
+    parts = [vars(part) for part in written.parts] if written else []
+    manifest = {
+        "schema": c.MANIFEST_SCHEMA,
+        "job_id": plan.job_id,
+        "run_id": run.run_id,
+        "hunt": {"guid": run.hunt.guid, "module": run.hunt.module, "version": run.hunt.version},
+        "workspace": plan.workspace_key,
+        "slot": _window(run.slot),
+        "window": _window(run.window),
+        "revision": run.revision,
+        "code_hash": plan.code_hash,
+        "params": dict(run.params),
+        "parts": parts,
+        "rows": written.rows if written else 0,
+        "withheld": written.withheld if written else 0,
+        **body,
+    }
+    content = json.dumps(manifest).encode()
+    if len(content) > c.MANIFEST_BYTES:
+        raise ValueError(f"the manifest has {len(content)} bytes, {c.MANIFEST_BYTES} are allowed")
+    lake.write(f"{plan.run_url(run.run_id)}/{c.MANIFEST_NAME}", content)
+
+
+def _window(window: tuple[Any, Any]) -> dict[str, str]:
+    start, end = (moment.isoformat().replace("+00:00", "Z") for moment in window)
+    return {"start": start, "end": end}

@@ -1,0 +1,306 @@
+"""ASIM-shaped views: one set of columns, whichever exported table a row came from.
+
+Values come out clean: words such as NULL are nulls, addresses have no port and no brackets,
+names no URL around them; what is a name in an address column is a name here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from shared import contract as c
+from spark.expressions import address, hostname, let, port, words
+
+Tables = Mapping[str, DataFrame]
+"""What a hunt gets: its declared tables and views by name, cut to the window."""
+References = Mapping[str, DataFrame]
+"""Lists that a hunt declares, by name; every column is text."""
+Params = Mapping[str, Any]
+"""A hunt's parameters by name, typed as its YAML says."""
+
+NETWORK_SESSION = T.StructType(
+    [
+        T.StructField("TimeGenerated", T.TimestampType()),
+        T.StructField("EventStartTime", T.TimestampType()),
+        T.StructField("EventVendor", T.StringType()),
+        T.StructField("EventProduct", T.StringType()),
+        T.StructField("EventSubType", T.StringType()),
+        T.StructField("EventResult", T.StringType()),
+        T.StructField("EventCount", T.LongType()),
+        T.StructField("Dvc", T.StringType()),
+        T.StructField("DvcAction", T.StringType()),
+        T.StructField("SrcIpAddr", T.StringType()),
+        T.StructField("SrcPortNumber", T.IntegerType()),
+        T.StructField("SrcHostname", T.StringType()),
+        T.StructField("SrcUsername", T.StringType()),
+        T.StructField("SrcProcessName", T.StringType()),
+        T.StructField("DstIpAddr", T.StringType()),
+        T.StructField("DstPortNumber", T.IntegerType()),
+        T.StructField("DstHostname", T.StringType()),
+        T.StructField("NetworkProtocol", T.StringType()),
+        T.StructField("NetworkApplicationProtocol", T.StringType()),
+        T.StructField("NetworkSessionId", T.StringType()),
+        T.StructField("SrcBytes", T.LongType()),
+        T.StructField("DstBytes", T.LongType()),
+        T.StructField("Url", T.StringType()),
+        T.StructField("SourceTable", T.StringType()),
+    ]
+)
+"""Every row of the view, in this order. EventStartTime is never null where TimeGenerated is not."""
+
+_DENIED = (
+    r"^(?:deny|denied|drop|dropped|block|blocked|reject|rejected|prevent|prevented|discard|"
+    r"reset[- ](?:both|client|server))(?:$|[^a-z])"
+)
+_OTHER_END = (
+    "InboundConnectionAccepted",
+    "InboundConnectionAttempt",
+    "InboundInternetScanInspected",
+)
+_CONNECTIONS = (*_OTHER_END, "ConnectionSuccess", "ConnectionFailed", "ConnectionAttempt",
+                "ConnectionRequest", "ConnectionFound", "ConnectionAcknowledged")  # fmt: skip
+
+
+def build(view: str, tables: Tables) -> DataFrame:
+    """The view over those of its tables that are given. KeyError for a view that is none."""
+    sources = _SOURCES[view]
+    parts = [sources[name](tables[name]) for name in c.VIEWS[view] if name in tables]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def used_columns(view: str, table: str) -> tuple[str, ...]:
+    """The columns of a table that a view is made of: what its silence is measured by."""
+    return _USED[view][table]
+
+
+# --- NetworkSession ---------------------------------------------------------------------------
+
+
+def _from_common_security_log(rows: DataFrame) -> DataFrame:
+    denied = _says_denied("DeviceAction") | _says_denied("SimplifiedDeviceAction")
+    cn1 = F.coalesce(F.col("FieldDeviceCustomNumber1"), F.col("DeviceCustomNumber1").cast("long"))
+    names_session = F.lower("DeviceCustomNumber1Label").isin("sessionid", "session id")
+    session = F.coalesce(
+        words("ExtID"),
+        _positive(F.col("ExternalID")),
+        F.when(names_session, _positive(cn1)),
+        _in_message(r" connection (\d+) "),
+    )
+    return _network_session(
+        rows,
+        "commonsecuritylog",
+        EventStartTime=F.coalesce(_asa_start(), _start("StartTime")),
+        EventVendor=words("DeviceVendor"),
+        EventProduct=words("DeviceProduct"),
+        EventSubType=_begins_or_ends(),
+        EventResult=F.when(denied, "Failure").otherwise("Success"),
+        EventCount=F.col("EventCount"),
+        Dvc=F.coalesce(words("DeviceName"), words("Computer")),
+        DvcAction=F.when(denied, "Deny").otherwise("Allow"),
+        SrcIpAddr=address("SourceIP"),
+        SrcPortNumber=port("SourcePort"),
+        SrcHostname=F.coalesce(hostname("SourceHostName"), hostname("SourceIP")),
+        SrcUsername=words("SourceUserName"),
+        DstIpAddr=F.coalesce(address("DestinationIP"), address("DestinationHostName")),
+        DstPortNumber=port("DestinationPort", "DestinationIP"),
+        DstHostname=F.coalesce(
+            hostname("DestinationHostName"), hostname("DestinationIP"), hostname("RequestURL")
+        ),
+        NetworkProtocol=_protocol("Protocol"),
+        NetworkApplicationProtocol=words("ApplicationProtocol"),
+        NetworkSessionId=session,
+        SrcBytes=_not_negative("SentBytes"),
+        DstBytes=_not_negative("ReceivedBytes"),
+        Url=words("RequestURL"),
+    )
+
+
+def _begins_or_ends() -> Column:
+    """Cisco's ASA writes a row when it builds a connection and one when it tears it down."""
+    action = F.lower(F.trim("DeviceAction"))
+    return F.when(action == "built", "Start").when(action == "teardown", "End")
+
+
+def _in_message(pattern: str) -> Column:
+    """A value that only the text of an ASA's message has."""
+    found = F.regexp_extract(
+        F.when(F.col("Message").startswith("%ASA-"), F.col("Message")), pattern, 1
+    )
+    return let(found, lambda found: F.when(found != "", found))
+
+
+def _asa_start() -> Column:
+    """When a connection began that an ASA says was torn down after `duration h:mm:ss`."""
+    parts = F.split(_in_message(r" duration (\d+:\d{2}:\d{2})"), ":")
+    seconds = F.aggregate(parts, F.lit(0), lambda total, part: total * 60 + part.cast("int"))
+    began = F.col("TimeGenerated").cast("double") - seconds
+    return began.cast("timestamp")
+
+
+def _from_device_network_events(rows: DataFrame) -> DataFrame:
+    """Connections only: what was inspected or listened to is another event of the same one."""
+    inbound = F.col("ActionType").isin(*_OTHER_END)
+    remote, local = address("RemoteIP"), address("LocalIP")
+    failed = F.col("ActionType") == "ConnectionFailed"
+    is_connection = F.col("ActionType").isNull() | F.col("ActionType").isin(*_CONNECTIONS)
+    return _network_session(
+        rows.filter(is_connection),
+        "devicenetworkevents",
+        EventVendor=F.lit("Microsoft"),
+        EventProduct=F.lit("M365 Defender for Endpoint"),
+        EventResult=F.when(failed, "Failure").otherwise("Success"),
+        Dvc=words("DeviceName"),
+        DvcAction=F.lit("Allow"),
+        SrcIpAddr=F.when(inbound, remote).otherwise(local),
+        SrcPortNumber=F.when(inbound, port("RemotePort")).otherwise(port("LocalPort")),
+        SrcHostname=F.when(~inbound, hostname("DeviceName")),
+        SrcUsername=F.when(~inbound, words("InitiatingProcessAccountName")),
+        SrcProcessName=F.when(~inbound, words("InitiatingProcessFileName")),
+        DstIpAddr=F.when(inbound, local).otherwise(remote),
+        DstPortNumber=F.when(inbound, port("LocalPort")).otherwise(port("RemotePort", "RemoteIP")),
+        DstHostname=F.when(inbound, hostname("DeviceName")).otherwise(
+            F.coalesce(hostname("RemoteUrl"), hostname("RemoteIP"))
+        ),
+        NetworkProtocol=_protocol("Protocol"),
+        Url=F.when(words("RemoteUrl").contains("/"), words("RemoteUrl")),
+    )
+
+
+def _from_asim_network_session_logs(rows: DataFrame) -> DataFrame:
+    return _network_session(
+        rows,
+        "asimnetworksessionlogs",
+        EventStartTime=_start("EventStartTime"),
+        EventVendor=words("EventVendor"),
+        EventProduct=words("EventProduct"),
+        EventResult=words("EventResult"),
+        EventCount=F.col("EventCount"),
+        Dvc=F.coalesce(words("DvcHostname"), words("Dvc")),
+        DvcAction=F.coalesce(words("DvcAction"), F.lit("Allow")),
+        SrcIpAddr=address("SrcIpAddr"),
+        SrcPortNumber=port("SrcPortNumber"),
+        SrcHostname=F.coalesce(hostname("SrcFQDN"), hostname("SrcHostname")),
+        SrcUsername=words("SrcUsername"),
+        DstIpAddr=F.coalesce(address("DstIpAddr"), address("DstHostname")),
+        DstPortNumber=port("DstPortNumber", "DstIpAddr"),
+        DstHostname=F.coalesce(hostname("DstFQDN"), hostname("DstHostname"), hostname("DstIpAddr")),
+        NetworkProtocol=_protocol("NetworkProtocol"),
+        NetworkApplicationProtocol=words("NetworkApplicationProtocol"),
+        NetworkSessionId=words("NetworkSessionId"),
+        SrcBytes=_not_negative("SrcBytes"),
+        DstBytes=_not_negative("DstBytes"),
+    )
+
+
+def _from_vm_connection(rows: DataFrame) -> DataFrame:
+    """One row a minute and connection: kept where links were made in that minute."""
+    asked = F.coalesce(
+        F.get_json_object("RemoteDnsQuestions", "$[0]"),
+        F.get_json_object("RemoteDnsCanonicalNames", "$[0]"),
+    )
+    named = rows.filter(F.col("LinksEstablished") > 0).withColumn("RemoteName", asked)
+    outbound = F.lower("Direction") == "outbound"
+    return _network_session(
+        named,
+        "vmconnection",
+        EventVendor=F.lit("Microsoft"),
+        EventProduct=F.lit("VMConnection"),
+        EventResult=F.lit("Success"),
+        EventCount=F.col("LinksEstablished"),
+        Dvc=words("Computer"),
+        DvcAction=F.lit("Allow"),
+        SrcIpAddr=address("SourceIp"),
+        SrcHostname=F.when(outbound, hostname("Computer")),
+        SrcProcessName=F.when(outbound, words("ProcessName")),
+        DstIpAddr=address("DestinationIp"),
+        DstPortNumber=port("DestinationPort", "DestinationIp"),
+        DstHostname=F.when(outbound, hostname("RemoteName")).otherwise(hostname("Computer")),
+        NetworkProtocol=_protocol("Protocol"),
+        NetworkSessionId=words("ConnectionId"),
+        SrcBytes=_not_negative("BytesSent"),
+        DstBytes=_not_negative("BytesReceived"),
+    )
+
+
+def _network_session(rows: DataFrame, table: str, **values: Column) -> DataFrame:
+    """The view's columns from a table's rows; what is not given is null."""
+    given = {
+        "TimeGenerated": F.col("TimeGenerated"),
+        "EventStartTime": F.col("TimeGenerated"),
+        "EventCount": F.lit(1),
+        "SourceTable": F.lit(table),
+        **values,
+    }
+    given["EventCount"] = F.coalesce(given["EventCount"], F.lit(1))
+    return rows.select(
+        *(
+            given.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name)
+            for field in NETWORK_SESSION.fields
+        )
+    )
+
+
+def _start(column: str) -> Column:
+    """When a session began, if the log says so in the same clock as TimeGenerated."""
+    seconds = F.col("TimeGenerated").cast("double") - F.col(column).cast("double")
+    same_clock = seconds.between(-60, 31 * 86_400)
+    return F.when(same_clock, F.col(column)).otherwise(F.col("TimeGenerated"))
+
+
+def _says_denied(column: str) -> Column:
+    return F.coalesce(F.lower(F.trim(column)).rlike(_DENIED), F.lit(False))
+
+
+def _protocol(column: str) -> Column:
+
+    def named(text: Column) -> Column:
+        name = F.when(text == "6", "TCP").when(text == "17", "UDP").when(text == "1", "ICMP")
+        return F.coalesce(name, text)
+
+    return let(F.upper(words(column)), named)
+
+
+def _positive(number: Column) -> Column:
+    return F.when(number > 0, number.cast("string"))
+
+
+def _not_negative(column: str) -> Column:
+    return F.when(F.col(column) >= 0, F.col(column))
+
+
+_SOURCES: Mapping[str, Mapping[str, Callable[[DataFrame], DataFrame]]] = {
+    "NetworkSession": {
+        "commonsecuritylog": _from_common_security_log,
+        "devicenetworkevents": _from_device_network_events,
+        "asimnetworksessionlogs": _from_asim_network_session_logs,
+        "vmconnection": _from_vm_connection,
+    },
+}
+_USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "NetworkSession": {
+        "commonsecuritylog": (
+            "TimeGenerated", "StartTime", "DeviceAction", "SourceIP", "SourcePort",
+            "DestinationIP", "DestinationPort", "DestinationHostName", "RequestURL", "SentBytes",
+            "ReceivedBytes", "ExtID", "ExternalID",
+        ),
+        "devicenetworkevents": (
+            "TimeGenerated", "ActionType", "LocalIP", "LocalPort", "RemoteIP", "RemotePort",
+            "RemoteUrl",
+        ),
+        "asimnetworksessionlogs": (
+            "TimeGenerated", "EventStartTime", "DvcAction", "SrcIpAddr", "SrcPortNumber",
+            "DstIpAddr", "DstPortNumber", "DstHostname", "DstFQDN", "SrcBytes", "DstBytes",
+            "NetworkSessionId",
+        ),
+        "vmconnection": (
+            "TimeGenerated", "Direction", "SourceIp", "DestinationIp", "DestinationPort",
+            "LinksEstablished", "BytesSent", "BytesReceived",
+        ),
+    },
+}  # fmt: skip
