@@ -82,9 +82,13 @@ def build(environment: Mapping[str, str]) -> Deployment:
 def _credential(settings: Settings) -> TokenCredential:
     from azure.identity import DefaultAzureCredential
 
+    # Unbounded by default: a silent identity endpoint would outlast the turn.
     return DefaultAzureCredential(
         managed_identity_client_id=settings.identity_client_id or None,
         exclude_interactive_browser_credential=True,
+        retry_total=1,
+        connection_timeout=settings.call_seconds / 2,
+        read_timeout=settings.call_seconds / 2,
     )
 
 

@@ -33,5 +33,5 @@ def roles(headers: Mapping[str, str]) -> set[str]:
         return {
             str(claim["val"]) for claim in principal["claims"] if claim.get("typ") in _ROLE_CLAIMS
         }
-    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError):
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()

@@ -10,7 +10,7 @@ from shared import incidents
 from shared import messages as m
 from shared.contract import FOUND_SEVERITY, SEVERITIES, day_key
 from shared.deployment import Turn
-from shared.errors import Conflict, Rejected
+from shared.errors import BadInput, Conflict, Rejected, TooLarge
 from shared.incidents import Evidence, Open, Quiet, Update, Verdict
 from shared.model import Case, HuntSpec, Incident, Run
 from shared.records import Kept
@@ -24,18 +24,32 @@ class Cases:
     """The cases of one run's findings, as Sentinel and the ledger hold them now."""
 
     turn: Turn
-    spec: HuntSpec | None
+    spec: HuntSpec
 
     def quiet_reason(self, run: Run, evidence: Evidence) -> str:
         """Why a finding is ingested as suppressed, or "". Learns nothing yet."""
-        if self.spec is None or evidence.finding["Severity"] not in FOUND:
+        if evidence.finding["Severity"] not in FOUND:
             return ""
-        _, _, verdict = self._verdict(run, evidence, self.spec)
+        try:
+            _, _, verdict = self._verdict(run, evidence)
+        except BadInput as error:
+            log.error("case quarantined: %s", error)
+            return ""
         return verdict.reason if isinstance(verdict, Quiet) and verdict.suppressed else ""
 
-    def settle(self, run: Run, evidence: Evidence, spec: HuntSpec) -> m.CaseSettled:
-        """Bring one case's incident up to date, and tell what was done."""
-        kept, incident, verdict = self._verdict(run, evidence, spec)
+    def settle(self, run: Run, evidence: Evidence) -> m.CaseSettled:
+        """Bring one case's incident up to date, and tell what was done.
+
+        What Sentinel refuses to take, or a case that cannot be read, stops this case only.
+        """
+        try:
+            return self._settle(run, evidence)
+        except (Rejected, TooLarge, BadInput) as error:
+            log.error("no incident for %s: %s", evidence.finding["FindingId"], error)
+            return m.CaseSettled(self.turn.now())
+
+    def _settle(self, run: Run, evidence: Evidence) -> m.CaseSettled:
+        kept, incident, verdict = self._verdict(run, evidence)
         if isinstance(verdict, Open):
             return self._open(run, kept, verdict)
         if isinstance(verdict, Update) and incident is not None:
@@ -43,16 +57,14 @@ class Cases:
         self.turn.deployment.records.save(kept, verdict.case)
         return m.CaseSettled(self.turn.now(), quiet=1)
 
-    def _verdict(
-        self, run: Run, evidence: Evidence, spec: HuntSpec
-    ) -> tuple[Kept[Case], Incident | None, Verdict]:
-        key = incidents.case_key(evidence.finding, run, spec)
+    def _verdict(self, run: Run, evidence: Evidence) -> tuple[Kept[Case], Incident | None, Verdict]:
+        key = incidents.case_key(evidence.finding, run, self.spec)
         kept = self.turn.deployment.records.case(key, run.hunt_guid, run.workspace)
         incident = None
         if kept.value.incident_id:
             sink = self.turn.deployment.incidents
             incident = sink.get(run.workspace, kept.value.incident_id)
-        verdict = incidents.judge(kept.value, incident, evidence, spec, self.turn.now())
+        verdict = incidents.judge(kept.value, incident, evidence, self.spec, self.turn.now())
         return kept, incident, verdict
 
     def _open(self, run: Run, kept: Kept[Case], verdict: Open) -> m.CaseSettled:
@@ -74,12 +86,14 @@ class Cases:
         self, run: Run, kept: Kept[Case], incident: Incident, verdict: Update
     ) -> m.CaseSettled:
         sink = self.turn.deployment.incidents
-        try:
-            sink.comment(run.workspace, incident.id, verdict.comment_id, verdict.comment)
-        except Rejected as error:
-            log.warning("no more room for comments on incident %s: %s", incident.id, error)
+        # Properties first: a comment gives the incident a new ETag.
         if verdict.properties != incident.properties:
             sink.put(run.workspace, incident.id, verdict.properties, incident.etag)
+        if verdict.comment_id:
+            try:
+                sink.comment(run.workspace, incident.id, verdict.comment_id, verdict.comment)
+            except Rejected as error:
+                log.warning("no comment on incident %s: %s", incident.id, error)
         # A crash here adds the same comment under the same id again.
         self.turn.deployment.records.save(kept, verdict.case)
         return m.CaseSettled(self.turn.now(), updated=1)
@@ -97,16 +111,21 @@ def settle_incidents(
     """
     turn, spec = cases.turn, cases.spec
     settings = turn.deployment.settings
-    if spec is not None and run().incidents and settings.incident_route == "arm":
+    if run().incidents and settings.incident_route == "arm":
         best = _best_per_case(run(), spec, found)
         for one in best[run().case : settings.incidents_a_run]:
             if not turn.has_room():
                 return
-            decide(cases.settle(run(), one, spec))
-        rest = max(0, len(best) - settings.incidents_a_run)
+            decide(cases.settle(run(), one))
+        rest = max(0, len(best) - settings.incidents_a_run) + _unopened(run())
         if rest or run().counts.withheld:
             _roll_up(turn, run(), spec, rest)
     decide(m.IncidentsSettled(turn.now(), turn.later(settings.readback_seconds)))
+
+
+def _unopened(run: Run) -> int:
+    """Cases that were settled without an incident: the day's cap, or Sentinel refused them."""
+    return run.case - run.counts.opened - run.counts.updated - run.counts.quiet
 
 
 def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[Evidence]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared import deliveries, intake, jobs, starts
 from shared.deployment import Deployment, Turn
@@ -23,6 +23,7 @@ from shared.records import Kept, run_path
 log = logging.getLogger("tidehunt.control_loop")
 CLAIM = "turn.json"
 OWNER = "owner.json"
+SHORT_TURN = 20.0
 
 
 def take_turn(deployment: Deployment, seconds: float | None = None) -> bool:
@@ -45,12 +46,12 @@ def take_turn_if_stale(deployment: Deployment) -> bool:
     if last is not None and deployment.clock() - last < stale:
         return False
     log.warning("the last turn was at %s: an event takes one", last)
-    return take_turn(deployment, min(20.0, deployment.settings.turn_seconds))
+    return take_turn(deployment, _short(deployment))
 
 
 def deliver_result(deployment: Deployment, job_id: str, run_id: str) -> bool:
     """A short turn for one run whose manifest landed; the tick finishes what is left."""
-    turn = _claim(deployment, min(20.0, deployment.settings.turn_seconds))
+    turn = _claim(deployment, _short(deployment))
     if turn is None:
         return False
     try:
@@ -65,31 +66,43 @@ def deliver_result(deployment: Deployment, job_id: str, run_id: str) -> bool:
     return True
 
 
+def _short(deployment: Deployment) -> float:
+    """Seconds of a turn inside an event's 30 s, but with room for two calls."""
+    settings = deployment.settings
+    return min(settings.turn_seconds, max(SHORT_TURN, 2 * settings.call_seconds))
+
+
 def _claim(deployment: Deployment, seconds: float) -> Turn | None:
     """Take the turn, or None. Raises BadInput when the ledger belongs to another deployment."""
+    _check_owner(deployment)  # first: a stranger's claim would starve the owner
     now = deployment.clock()
     kept = deployment.records.load(Claim, CLAIM)
     if kept is not None and kept.value.until > now:
         return None
     ended = kept.value.ended if kept else None
-    # The bound of a call may reach past the turn's end: the claim outlives it by one call.
-    until = now + timedelta(seconds=seconds)
-    hold = until + timedelta(seconds=deployment.settings.call_seconds)
-    claim = Claim(deployment.owner, hold, now, ended)
+    turn = Turn(deployment, now + timedelta(seconds=seconds))
+    claim = Claim(deployment.owner, _held_until(turn), now, ended)
     try:
         deployment.records.save(kept or Kept(CLAIM, claim, None), claim)
     except Conflict:
         return None
-    _check_owner(deployment)
-    return Turn(deployment, until)
+    return turn
+
+
+def _held_until(turn: Turn) -> datetime:
+    """The bound of a call may reach past the turn's end: the claim outlives it by one call."""
+    return turn.until + timedelta(seconds=turn.deployment.settings.call_seconds)
 
 
 def _check_owner(deployment: Deployment) -> None:
-    ledger = deployment.records.ledger
+    ledger, name = deployment.records.ledger, deployment.settings.deployment
     document = ledger.read(OWNER)
     if document is None:
-        ledger.create(OWNER, {"schema": 1, "deployment": deployment.settings.deployment})
-    elif document.body.get("deployment") != deployment.settings.deployment:
+        try:
+            ledger.create(OWNER, {"schema": 1, "deployment": name})
+        except Conflict:
+            document = ledger.read(OWNER)
+    if document is not None and document.body.get("deployment") != name:
         raise BadInput(
             f"this ledger belongs to deployment {document.body.get('deployment')!r}",
             where="TIDEHUNT_DEPLOYMENT",
@@ -102,7 +115,8 @@ def _release(turn: Turn) -> None:
     records, now = turn.deployment.records, turn.now()
     try:
         kept = records.load(Claim, CLAIM)
-        if kept is not None and kept.value.owner == turn.deployment.owner:
+        mine = (turn.deployment.owner, _held_until(turn))
+        if kept is not None and (kept.value.owner, kept.value.until) == mine:
             records.save(kept, replace(kept.value, until=now, ended=now))
     except TidehuntError as error:
         log.warning("the turn's claim was not released, it runs out by itself: %s", error)
@@ -112,16 +126,21 @@ def _work(turn: Turn) -> None:
     """Everything that there is to do, the oldest promises first."""
     runs = {kept.path: kept for kept in turn.deployment.records.runs()}
     _guarded("requests", starts.take_requests, turn, runs)
-    active = turn.deployment.records.jobs()
-    for kept in active:
-        if turn.has_room():
-            _guarded(kept.value.id, jobs.step_job, turn, kept, runs)
-    _step_runs(turn, runs)
+    _step_jobs(turn.part(0.5), runs)
+    _step_runs(turn.part(0.5), runs)
     _guarded("marks", intake.take_marks, turn)
     _guarded("sweep", intake.sweep, turn)
     busy = {kept.value.id for kept in runs.values() if kept.value.status not in RUN_TERMINAL}
     _guarded("schedules", starts.start_due, turn, busy)
-    _start_jobs(turn)
+    _guarded("new jobs", _start_jobs, turn)
+
+
+def _step_jobs(turn: Turn, runs: Runs) -> None:
+    active = turn.deployment.records.jobs()
+    for kept in active:
+        if turn.has_room():
+            _guarded(kept.value.id, jobs.step_job, turn, kept, runs)
+    _guarded("rescue", jobs.rescue, turn, runs, {kept.value.id for kept in active})
 
 
 def _start_jobs(turn: Turn) -> None:

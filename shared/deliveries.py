@@ -17,7 +17,15 @@ from shared import messages as m
 from shared.cases import Cases, settle_incidents
 from shared.delivery import BadRow, Row
 from shared.deployment import Turn
-from shared.errors import Rejected, Throttled, TooLarge, Transient
+from shared.errors import (
+    Conflict,
+    Forbidden,
+    Rejected,
+    Throttled,
+    TidehuntError,
+    TooLarge,
+    Transient,
+)
 from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
@@ -28,7 +36,8 @@ log = logging.getLogger("tidehunt.deliveries")
 HOLD_AFTER = 3600.0
 """Seconds of refusal before a person is asked: a new role takes up to 30 minutes to arrive."""
 COUNTS_BEFORE_RESEND = 3
-DELIVERED_BYTES = 4_000_000
+DELIVERED_BYTES = 100_000_000
+"""A million findings, the most that a run may deliver, are 63 MB of ids and hashes."""
 
 
 @dataclass
@@ -39,10 +48,12 @@ class Delivery:
     runs: Runs
     path: str
     manifest: Manifest
-    spec: HuntSpec | None
+    spec: HuntSpec
     cases: Cases
     before: Json = field(default_factory=dict)
     """FindingId -> content hash of what the revision before delivered."""
+    paused: bool = False
+    """The turn's room ran out: nothing more is sent in it, since rows are sent in order."""
 
     @property
     def run(self) -> Run:
@@ -60,16 +71,28 @@ def step_run(turn: Turn, runs: Runs, path: str) -> None:
     if run.next_at is not None and turn.now() < run.next_at:
         return
     if run.status == "held":
-        decide_and_save(turn, runs, path, m.Released(turn.now()))
+        run = decide_and_save(turn, runs, path, m.Released(turn.now())).value
+    if run.status != "delivering":
         return
     try:
         _deliver(turn, runs, path)
-    except Transient as error:
+    except Conflict:
+        raise
+    except Exception as error:
+        decide_and_save(turn, runs, path, _refused(turn, path, error))
+
+
+def _refused(turn: Turn, path: str, error: Exception) -> m.SinkRefused:
+    """Later, what may pass; a person is told at once of what cannot, which is tried hourly."""
+    if isinstance(error, Transient):
         wait = error.retry_after if isinstance(error, Throttled) else 60.0
         wait = max(wait, turn.deployment.settings.retry_seconds)
-        decide_and_save(
-            turn, runs, path, m.SinkRefused(turn.now(), str(error), turn.later(wait), HOLD_AFTER)
-        )
+        return m.SinkRefused(turn.now(), str(error), turn.later(wait), HOLD_AFTER)
+    if not isinstance(error, TidehuntError):
+        log.error("%s: unexpected", path, exc_info=error)
+        reason = f"unexpected {type(error).__name__}, see the log"
+        return m.SinkRefused(turn.now(), reason, turn.later(HOLD_AFTER), 0.0)
+    return m.SinkRefused(turn.now(), str(error), turn.later(HOLD_AFTER), 0.0)
 
 
 def _deliver(turn: Turn, runs: Runs, path: str) -> None:
@@ -78,12 +101,19 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
     if manifest is None:
         raise Transient("the manifest cannot be read any more", where=run.id)
     spec = turn.deployment.hunt(run.hunt)
+    if spec is None:
+        raise Rejected(
+            f"hunt {run.hunt!r} is not there any more",
+            where=run.id,
+            mend="bring its pair of files back, or cancel the run",
+        )
     item = Delivery(turn, runs, path, manifest, spec, Cases(turn, spec))
-    if run.step == "sending":
+    if run.step != "read-back":
         item.before = _delivered_before(turn, run)
+    if run.step == "sending":
         _send_parts(item)
     if item.run.step == "incidents" and turn.has_room():
-        settle_incidents(item.cases, lambda: item.run, _findings(item), item.decide)
+        settle_incidents(item.cases, lambda: item.run, _news(item), item.decide)
     if item.run.step == "read-back" and turn.now() >= (item.run.next_at or turn.now()):
         _read_back(item)
 
@@ -93,39 +123,62 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
 
 def _send_parts(item: Delivery) -> None:
     while item.run.cursor.part < len(item.manifest.parts):
-        if not item.turn.has_room() or not _send_part(item):
+        if item.paused or not item.turn.has_room():
             return
+        _send_part(item)
+    counts = item.run.counts
+    found = counts.sent + counts.unchanged + counts.set_aside
+    if found != counts.rows:
+        raise Rejected(f"its parts hold {found} rows, its manifest says {counts.rows}")
     _write_delivered(item)
     item.decide(m.AllSent(item.turn.now()))
 
 
-def _send_part(item: Delivery) -> bool:
-    """Send the rest of the current part; False when the turn's room ran out first."""
-    part = item.run.cursor.part
-    for rows in delivery.requests(_rows(item, part)):
-        if not _within_budget(item, len(delivery.payload(rows))):
-            return False
-        _send(item, part, rows)
-        if not item.turn.has_room():
-            return False
-    item.decide(m.RowsSent(item.turn.now(), Cursor(part + 1, 0), 0))
-    return True
-
-
-def _rows(item: Delivery, part: int) -> Iterator[Row]:
-    """Rows still to send of a part; bad lines become set-aside rows of their own."""
-    for line, end in _lines(item, part, item.run.cursor.offset):
+def _send_part(item: Delivery) -> None:
+    """Send what is left of the current part, as far as the room goes."""
+    part, reading = item.run.cursor.part, _Reading(item.turn.part(0.5))
+    for rows in delivery.requests(_rows(item, part, reading)):
+        if item.paused:
+            return
+        size, cursor = len(delivery.payload(rows)), item.run.cursor
+        _reserve(item, size)
         try:
-            finding = delivery.read_finding(line, item.run)
-            quiet = item.cases.quiet_reason(
-                item.run, Evidence(finding, delivery.content_hash(line))
-            )
-            content = delivery.row_of(finding, item.run, item.spec, item.turn.now(), quiet)
+            _send(item, part, rows)
+        except (Throttled, Forbidden):
+            if item.run.cursor == cursor:
+                _reserve(item, -size)  # surely nothing was taken
+            raise
+    if reading.complete and not item.paused:
+        item.decide(m.RowsSent(item.turn.now(), Cursor(part + 1, 0), 0))
+
+
+@dataclass
+class _Reading:
+    """Reading a part asks what is known of each row: it leaves half of the room for sending."""
+
+    turn: Turn
+    complete: bool = True
+
+
+def _rows(item: Delivery, part: int, reading: _Reading) -> Iterator[Row]:
+    """Rows still to send of a part, as far as there is room; bad lines become rows of their own."""
+    for line, end in _lines(item, part, item.run.cursor.offset):
+        if not reading.turn.has_room():
+            reading.complete = False
+            return
+        try:
+            yield _row(item, line, end)
         except BadRow as error:
             yield Row("", b"", end, bad=str(error))
-            continue
-        unchanged = item.before.get(finding["FindingId"]) == delivery.content_hash(line)
-        yield Row(str(finding["FindingId"]), b"" if unchanged else content, end)
+
+
+def _row(item: Delivery, line: bytes, end: int) -> Row:
+    finding, content = delivery.read_finding(line, item.run), delivery.content_hash(line)
+    name = str(finding["FindingId"])
+    if not item.run.resent and item.before.get(name) == content:
+        return Row(name, b"", end)
+    quiet = item.cases.quiet_reason(item.run, Evidence(finding, content))
+    return Row(name, delivery.row_of(finding, item.run, item.spec, item.turn.now(), quiet), end)
 
 
 def _lines(item: Delivery, part: int, offset: int) -> Iterator[tuple[bytes, int]]:
@@ -138,6 +191,8 @@ def _lines(item: Delivery, part: int, offset: int) -> Iterator[tuple[bytes, int]
 
 def _send(item: Delivery, part: int, rows: list[Row]) -> None:
     """Send a request; what is refused is halved down to the row that is to blame."""
+    if item.paused:
+        return
     changed = [row for row in rows if row.content]
     bad = next((row.bad for row in rows if row.bad), "")
     try:
@@ -148,6 +203,7 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
     except (TooLarge, Rejected) as error:
         if len(rows) == 1:
             _set_aside(item, part, rows[0], error.what)
+            item.paused = not item.turn.has_room()
             return
         for some in delivery.halves(rows):
             _send(item, part, some)
@@ -157,6 +213,7 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
         item.turn.now(), Cursor(part, rows[-1].end), len(changed), len(rows) - len(changed)
     )
     item.decide(event)
+    item.paused = not item.turn.has_room()
 
 
 def _set_aside(item: Delivery, part: int, row: Row, reason: str) -> None:
@@ -174,8 +231,8 @@ def _set_aside(item: Delivery, part: int, row: Row, reason: str) -> None:
     item.decide(m.RowSetAside(item.turn.now(), Cursor(part, row.end)))
 
 
-def _within_budget(item: Delivery, size: int) -> bool:
-    """Reserve a request's bytes before it is sent."""
+def _reserve(item: Delivery, size: int) -> None:
+    """Reserve a request's bytes before it is sent. Throttled when the day's are used up."""
     deployment = item.turn.deployment
     kept = deployment.records.budget(c.day_key(item.turn.now()))
     if kept.value.bytes + size > deployment.settings.megabytes_a_day * 1_000_000:
@@ -185,8 +242,7 @@ def _within_budget(item: Delivery, size: int) -> bool:
             where=item.run.id,
             mend="raise it, or wait for the next UTC day",
         )
-    deployment.records.save(kept, replace(kept.value, bytes=kept.value.bytes + size))
-    return True
+    deployment.records.save(kept, replace(kept.value, bytes=max(0, kept.value.bytes + size)))
 
 
 # --- what was delivered -----------------------------------------------------------------------
@@ -203,6 +259,13 @@ def _findings(item: Delivery) -> Iterator[Evidence]:
             yield Evidence(finding, delivery.content_hash(line))
 
 
+def _news(item: Delivery) -> Iterator[Evidence]:
+    """Findings that no earlier revision delivered as they are: only these concern a case."""
+    for found in _findings(item):
+        if item.before.get(found.finding["FindingId"]) != found.content:
+            yield found
+
+
 def _write_delivered(item: Delivery) -> None:
     hashes = {found.finding["FindingId"]: found.content for found in _findings(item)}
     body = {"schema": 1, "run_id": item.run.id, "findings": hashes}
@@ -211,17 +274,24 @@ def _write_delivered(item: Delivery) -> None:
 
 
 def _delivered_before(turn: Turn, run: Run) -> Json:
-    """What the newest delivered revision before this one sent, so that only changes are sent."""
-    if run.resent:
-        return {}
+    """What the newest delivered revision before this one held, so that only changes are sent."""
     stem = run.id.rsplit("-r", 1)[0]
     for revision in range(run.revision - 1, -1, -1):
         earlier = turn.deployment.records.load(Run, done_path(f"{stem}-r{revision}"))
         if earlier is not None and earlier.value.status == "done":
             path = c.delivered_path(earlier.value.job or "", earlier.value.id)
-            content = turn.deployment.results.read(path, DELIVERED_BYTES)
-            return dict(json.loads(content)["findings"]) if content else {}
+            return _hashes(turn, path)
     return {}
+
+
+def _hashes(turn: Turn, path: str) -> Json:
+    """A delivered.json's FindingIds; none when it cannot be used: all rows are sent again then."""
+    try:
+        content = turn.deployment.results.read(path, DELIVERED_BYTES)
+        return dict(json.loads(content)["findings"]) if content else {}
+    except (ValueError, KeyError, TypeError, TooLarge) as error:
+        log.warning("cannot be used: %s: %s", path, error)
+        return {}
 
 
 # --- read-back --------------------------------------------------------------------------------

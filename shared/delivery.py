@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.contract import SEVERITIES, finding_id, finding_key, workspace_key
@@ -51,8 +51,12 @@ def read_finding(line: bytes, run: Run) -> Json:
             raise BadRow("its ids do not follow from its identity")
         if finding["Severity"] not in SEVERITIES or not isinstance(title, str):
             raise BadRow("its severity or title is not one that a job writes")
-        if not 0 <= float(finding["Score"]) <= 1:
-            raise BadRow("its score is not in 0 to 1")
+        if not _is_number(finding["Score"]) or not 0 <= finding["Score"] <= 1:
+            raise BadRow("its score is no number from 0 to 1")
+        if not all(isinstance(finding.get(name) or {}, dict) for name in _OBJECTS):
+            raise BadRow("its entities, sub-scores or evidence are no objects")
+        if not all(_is_time(finding.get(name)) for name in _TIMES):
+            raise BadRow("it was not seen at a time in ISO 8601 and UTC")
     except BadRow:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -60,12 +64,28 @@ def read_finding(line: bytes, run: Run) -> Json:
     return dict(finding)
 
 
+_OBJECTS = ("Entities", "SubScores", "Evidence")
+_TIMES = ("FirstSeen", "LastSeen")
+
+
 def _no_constant(name: str) -> float:
     raise BadRow(f"{name} is no JSON number")
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_time(value: Any) -> bool:
+    """True for nothing, or a time that says that it is UTC."""
+    return value is None or datetime.fromisoformat(value).utcoffset() == timedelta(0)
+
+
 def row_of(finding: Json, run: Run, spec: HuntSpec | None, at: datetime, quiet: str) -> bytes:
-    """The row for a finding, as UTF-8 JSON. `quiet` is why it is suppressed, or ""."""
+    """The row for a finding, as UTF-8 JSON. `quiet` is why it is suppressed, or "".
+
+    BadRow when it cannot be written as JSON: 1e999 is read as infinity.
+    """
     row: Json = {
         "TimeGenerated": _iso(at),
         "FindingId": finding["FindingId"],
@@ -95,7 +115,10 @@ def row_of(finding: Json, run: Run, spec: HuntSpec | None, at: datetime, quiet: 
         "SuppressedReason": quiet,
         "CodeHash": run.code_hash,
     }
-    return _encode(_cut_fields(row))
+    try:
+        return _encode(_cut_fields(row))
+    except (ValueError, RecursionError) as error:
+        raise BadRow(f"it cannot be written as JSON: {error}"[:500]) from error
 
 
 _COVERAGE = ("hours_planned", "hours_read", "hours_missing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -88,6 +88,12 @@ class Turn:
         """True while one more remote call with its bound still ends before the turn does."""
         bound = timedelta(seconds=self.deployment.settings.call_seconds)
         return self.now() + bound <= self.until
+
+    def part(self, share: float) -> Turn:
+        """The same turn with a share of what is left: what hangs leaves room for the rest."""
+        now, bound = self.now(), self.deployment.settings.call_seconds
+        room = max((self.until - now) * share, timedelta(seconds=1.5 * bound))
+        return replace(self, until=min(self.until, now + room))
 
     def later(self, seconds: float) -> datetime:
         """That many seconds from now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -35,7 +35,7 @@ def decode(kind: type[T], body: Json, where: str) -> T:
         )
     try:
         return _from_object(kind, {k: v for k, v in body.items() if k != "schema"})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadInput(
             f"document does not hold a {kind.__name__}: {error}",
             where=where,
@@ -96,9 +96,16 @@ def _typed(hint: Any, value: Any) -> Any:
     return _scalar(hint, value)
 
 
+def _utc(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.utcoffset() is None:
+        raise ValueError(f"{value!r} does not say that it is UTC")
+    return moment.astimezone(UTC)
+
+
 def _scalar(hint: Any, value: Any) -> Any:
     if hint is datetime:
-        return datetime.fromisoformat(value)
+        return _utc(value)
     if isinstance(hint, type) and is_dataclass(hint):
         return _from_object(hint, value)
     if hint is Any:

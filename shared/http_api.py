@@ -13,7 +13,19 @@ from shared.callers import OPERATOR, READER, may
 from shared.contract import RUN_ID, day_key, workspace_key
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, TidehuntError, Transient
-from shared.model import Claim, Entry, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.model import (
+    Claim,
+    Entry,
+    HuntRecord,
+    HuntSpec,
+    Ignored,
+    Job,
+    Json,
+    Request,
+    Run,
+    Sweeps,
+    Window,
+)
 from shared.records import MARKS, REQUESTS
 
 log = logging.getLogger("tidehunt.http")
@@ -73,10 +85,10 @@ def start_run(deployment: Deployment, body: bytes) -> Answer:
 
 def _body(body: bytes) -> Json:
     try:
-        asked = json.loads(body or b"{}")
+        asked = json.loads(body or b"{}") if len(body) <= 64_000 else None
     except (ValueError, RecursionError):
         asked = None
-    if not isinstance(asked, dict) or len(body) > 64_000:
+    if not isinstance(asked, dict):
         raise BadInput(
             "the body is no JSON object", where="body", mend='{"hunt": "beaconing", ...}'
         )
@@ -196,7 +208,11 @@ def _job(job: Job) -> Json:
 def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
     lines: list[Json] = []
     for workspace in deployment.settings.workspaces:
-        record = deployment.records.hunt(spec.guid, workspace).value
+        try:
+            record = deployment.records.hunt(spec.guid, workspace).value
+        except BadInput as error:
+            log.error("quarantined: %s", error)
+            record = HuntRecord(spec.guid, workspace)
         lines.append(
             {
                 "hunt": spec.module,

@@ -48,7 +48,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Update:
-    """Add a comment and write these properties over the version that was read."""
+    """Add a comment (none: there is no room) and write these properties over what was read."""
 
     case: Case
     comment_id: str
@@ -72,7 +72,7 @@ def case_key(finding: Json, run: Run, spec: HuntSpec) -> str:
     """uuid5 over the spec's grouping columns; by default the FindingKey."""
     if not spec.case_key:
         return str(finding["FindingKey"])
-    columns = {**finding.get("Entities", {}), **finding["Identity"]}
+    columns = {**(finding.get("Entities") or {}), **finding["Identity"]}
     chosen = {name: columns.get(name) for name in spec.case_key}
     place = workspace_key(run.workspace)
     return str(uuid.uuid5(NAMESPACE, "case|" + canonical_identity(place, run.hunt_guid, chosen)))
@@ -87,7 +87,9 @@ def judge(
     case: Case, found: Incident | None, evidence: Evidence, spec: HuntSpec, now: datetime
 ) -> Verdict:
     """What new evidence means for a case; `found` is the incident that the case names, if any."""
-    if case.quiet_until is not None and now < case.quiet_until:
+    if found is not None and case.opened is None:
+        case = replace(case, opened=now)  # a crash came between creating it and saving that
+    if case.quiet_until is not None and now < case.quiet_until and _lesson_stands(found):
         return Quiet(case, f"quiet until {case.quiet_until:%Y-%m-%d}: {case.learned_from}", True)
     if not case.incident_id or (found is None and case.opened is None):
         return _open(case, max(case.generation, 1), evidence, spec)
@@ -98,6 +100,14 @@ def judge(
     if case.evidence == evidence.name:
         return Quiet(case, "the incident has this evidence already", suppressed=False)
     return _update(case, found, evidence)
+
+
+def _lesson_stands(found: Incident | None) -> bool:
+    """False when the analyst has reopened the incident, or closed it as something else since."""
+    if found is None:
+        return True
+    properties = found.properties
+    return properties.get("status") == "Closed" and properties.get("classification") in BENIGN
 
 
 def _open(case: Case, generation: int, evidence: Evidence, spec: HuntSpec) -> Open:
@@ -138,14 +148,31 @@ def _learn(case: Case, lesson: str, evidence: Evidence, spec: HuntSpec, now: dat
 def _update(case: Case, found: Incident, evidence: Evidence) -> Verdict:
     properties = dict(found.properties)
     severity = str(evidence.finding["Severity"])
+    after = replace(case, evidence=evidence.name, quiet_until=None, learned_from="")
     if properties.get("severity") == case.severity and _above(severity, case.severity):
         properties["severity"] = severity
-    last = str(evidence.finding.get("LastSeen") or "")
-    if last > str(properties.get("lastActivityTimeUtc") or ""):
+        after = replace(after, severity=severity)
+    last = evidence.finding.get("LastSeen")
+    if last and _later(last, properties.get("lastActivityTimeUtc")):
         properties["lastActivityTimeUtc"] = last
-    after = replace(case, evidence=evidence.name, severity=str(properties.get("severity", "")))
+    if _comments(found) >= COMMENTS_OF_OURS:
+        return Update(after, "", "", properties)
     comment_id = str(uuid.uuid5(NAMESPACE, f"comment|{found.id}|{evidence.name}"))
     return Update(after, comment_id, describe(evidence.finding, COMMENT_LIMIT), properties)
+
+
+def _comments(found: Incident) -> int:
+    """How many comments Sentinel says that the incident has."""
+    held = (found.properties.get("additionalData") or {}).get("commentsCount")
+    return held if isinstance(held, int) else 0
+
+
+def _later(time: str, other: Any) -> bool:
+    """Times, not text: the service writes fractions of seconds where a job writes none."""
+    try:
+        return datetime.fromisoformat(time) > datetime.fromisoformat(str(other))
+    except (ValueError, TypeError):
+        return not other
 
 
 def _above(severity: str, other: str) -> bool:
@@ -191,7 +218,7 @@ def describe(finding: Json, limit: int) -> str:
     """A finding in plain lines, defanged; at most `limit` code points."""
     lines = [plain(str(finding["Title"])), ""]
     lines.append(f"Score {float(finding['Score']):.2f}, severity {finding['Severity']}.")
-    lines.append(f"Seen {finding.get('FirstSeen')} to {finding.get('LastSeen')}.")
+    lines.append(plain(f"Seen {finding.get('FirstSeen')} to {finding.get('LastSeen')}."))
     lines.extend(_section("Entities", finding.get("Entities", {})))
     lines.extend(_section("Sub-scores", finding.get("SubScores", {})))
     lines.extend(_section("Evidence", finding.get("Evidence", {})))
@@ -203,7 +230,7 @@ def _section(title: str, values: Any) -> list[str]:
     if not isinstance(values, dict) or not values:
         return []
     short = {name: value for name, value in values.items() if not isinstance(value, list | dict)}
-    facts = [f"- {plain(str(name))}: {plain(_short(value))}" for name, value in short.items()]
+    facts = [plain(f"- {name}: {_short(value)}") for name, value in short.items()]
     return ["", f"{title}:", *facts]
 
 
@@ -214,6 +241,6 @@ def _short(value: Any) -> str:
 def plain(text: str) -> str:
     """Hostile text made plain: one line, no markup that renders, no link that opens."""
     line = "".join(char if char.isprintable() else " " for char in text)
-    line = re.sub(r"(?i)\bhttp(s?)://", r"hxxp\1://", line)
-    line = line.replace("](", "] (").replace("![", "! [")
-    return line.replace("<", "(").replace(">", ")").replace("`", "'").strip()
+    line = line.replace("<", "(").replace(">", ")").replace("`", "'").replace("![", "! [")
+    line = re.sub(r"\](?=[(\[:])", "] ", line)
+    return re.sub(r"(?i)http(?=s?://)", "hxxp", line).replace("://", "[:]//").strip()

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -25,15 +25,17 @@ from shared.contract import (
     parse_export_blob,
 )
 from shared.deployment import Deployment, Turn
-from shared.errors import Conflict
+from shared.errors import BadInput, TidehuntError, Transient
 from shared.model import BlobStat, DayRecord, Entry, Hour, Ignored, Sweeps
-from shared.records import MARKS, Kept, mark
+from shared.records import MARKS, SWEEPS, Kept, mark
 
 log = logging.getLogger("tidehunt.intake")
 OLDEST_MARK = timedelta(days=35)
 FUTURE_MARK = timedelta(hours=1)
 HOURS_LISTED_ALONE = 3
 """Up to this many hours of a day are listed one by one; more by one listing of the day."""
+Place = tuple[str, str, str]
+"""Workspace, table, day."""
 _MARK = re.compile(rf"{MARKS}(?P<workspace>[^/]+)/(?P<table>[^/]+)/(?P<hour>\d{{10}})")
 
 
@@ -43,7 +45,7 @@ class Batch:
 
     days: list[tuple[Kept[DayRecord], DayRecord]] = field(default_factory=list)
     hours: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    marks: list[Entry] = field(default_factory=list)
+    marks: list[tuple[tuple[str, str], Entry]] = field(default_factory=list)
 
 
 def mark_export(deployment: Deployment, container: str, path: str) -> str:
@@ -74,8 +76,8 @@ def take_marks(turn: Turn) -> int:
         if not turn.has_room():
             break
         hours = sorted({entry.path[-10:] for entry in entries})
-        _observe(turn.deployment, batch, (workspace, table, day), hours)
-        batch.marks.extend(entries)
+        if _observed(turn.deployment, batch, (workspace, table, day), hours):
+            batch.marks.extend(((workspace, table), entry) for entry in entries)
     _apply(turn, batch)
     return len(batch.marks)
 
@@ -93,58 +95,91 @@ def _grouped(turn: Turn) -> dict[tuple[str, str, str], list[Entry]]:
     return groups
 
 
-def sweep(turn: Turn) -> bool:
-    """List what events may have missed, when it is time; True when a listing was made.
+def sweep(turn: Turn) -> None:
+    """List what events may have missed, when it is time.
 
-    Today and yesterday every sweep; up to 35 days back every fourth (hourly by default).
+    Today and yesterday every sweep; up to 35 days back every fourth (hourly by default), in half
+    of the turn's room, and on from there in the next turn.
     """
     records, now = turn.deployment.records, turn.now()
-    kept = records.load(Sweeps, "sweep.json") or Kept("sweep.json", Sweeps(), None)
+    kept = records.load(Sweeps, SWEEPS) or Kept(SWEEPS, Sweeps(), None)
     every = timedelta(seconds=turn.deployment.settings.sweep_seconds)
-    month = kept.value.month is None or now - kept.value.month >= 4 * every
-    recent = kept.value.recent is None or now - kept.value.recent >= every
-    if not (month or recent):
-        return False
-    days = [day_key(now - timedelta(days=n)) for n in range(36 if month else 2)]
-    if not _sweep_days(turn, days):
-        return True
-    records.save(kept, Sweeps(recent=now, month=now if month else kept.value.month))
-    return True
+    if not (recent := _passed(kept.value.recent, every, now)) and not (
+        _passed(kept.value.month, 4 * every, now)
+    ):
+        return
+    tables = _exported(turn.deployment)
+    if recent:
+        _sweep_places(turn, _places(turn, tables, 2))
+        kept = records.save(kept, replace(kept.value, recent=now))
+    if _passed(kept.value.month, 4 * every, now):
+        places = [place for place in _places(turn, tables, 36) if str(place) > kept.value.resume]
+        last = _sweep_places(turn.part(0.5), places)
+        done = replace(kept.value, month=now, resume="")
+        records.save(kept, replace(kept.value, resume=last) if last else done)
 
 
-def _sweep_days(turn: Turn, days: Sequence[str]) -> bool:
-    """True when all were listed before the turn's room ran out."""
-    deployment = turn.deployment
+def _passed(last: datetime | None, every: timedelta, now: datetime) -> bool:
+    return last is None or now - last >= every
+
+
+def _exported(deployment: Deployment) -> list[str]:
+    """The hunted tables that are exported; others are said once."""
     exported = set(deployment.exports.tables())
     _say_ignored(deployment, exported - deployment.tables())
-    batch, complete = Batch(), True
-    for workspace in deployment.settings.workspaces:
-        for table in sorted(exported & deployment.tables()):
-            for day in days:
-                complete = complete and turn.has_room()
-                if complete:
-                    _observe(deployment, batch, (workspace, table, day))
+    return sorted(exported & deployment.tables())
+
+
+def _places(turn: Turn, tables: Sequence[str], days: int) -> list[Place]:
+    keys = [day_key(turn.now() - timedelta(days=n)) for n in range(days)]
+    workspaces = turn.deployment.settings.workspaces
+    return sorted((w, table, day) for w in workspaces for table in tables for day in keys)
+
+
+def _sweep_places(turn: Turn, places: Sequence[Place]) -> str:
+    """Where the turn's room ran out; "" when there was room for all."""
+    batch, last = Batch(), ""
+    for place in places:
+        if not turn.has_room():
+            break
+        _observed(turn.deployment, batch, place)
+        last = str(place)
     _apply(turn, batch)
-    return complete
+    return "" if not places or last == str(places[-1]) else last
 
 
 def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> None:
     """List these days of one table whatever their age, as an ad-hoc run needs them."""
     batch = Batch()
     for day in days:
-        _observe(turn.deployment, batch, (workspace, table, day))
-    _apply(turn, batch)
+        try:
+            _observe(turn.deployment, batch, (workspace, table, day))
+        except BadInput as error:
+            log.error("a day is not listed: %s", error)
+    if not _apply(turn, batch):
+        raise Transient("days cannot be written", where=f"{table} of {workspace}")
+
+
+def _observed(
+    deployment: Deployment, batch: Batch, place: Place, hours: Sequence[str] | None = None
+) -> bool:
+    """Observe a place; False when it cannot be now: its trouble spares the others."""
+    try:
+        _observe(deployment, batch, place, hours)
+    except TidehuntError as error:
+        log.error("not listed: %s of %s, %s: %s", place[1], place[0], place[2], error)
+        return False
+    return True
 
 
 def _observe(
-    deployment: Deployment,
-    batch: Batch,
-    place: tuple[str, str, str],
-    hours: Sequence[str] | None = None,
+    deployment: Deployment, batch: Batch, place: Place, hours: Sequence[str] | None = None
 ) -> None:
     """Compare a (workspace, table, day), or some of its hours, with what is recorded."""
     workspace, table, day = place
     blobs = _listed(deployment, workspace, table, day, hours)
+    if not blobs:
+        return
     kept = deployment.records.day(workspace, table, day)
     seen = hours_of(blobs, workspace, table)
     changed = {
@@ -200,25 +235,44 @@ def _fingerprint(blobs: Iterable[BlobStat]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
 
 
-def _apply(turn: Turn, batch: Batch) -> None:
-    now = turn.now()
-    for (workspace, table), hours in batch.hours.items():
-        _touch_hunts(turn.deployment, workspace, table, hours, now)
+def _apply(turn: Turn, batch: Batch) -> bool:
+    """False when something failed: the next turn does that table of that workspace again."""
+    records, now = turn.deployment.records, turn.now()
+    failed: set[tuple[str, str]] = set()
+    for place, hours in batch.hours.items():
+        if not _done(_touch_hunts, turn.deployment, place, hours, now):
+            failed.add(place)
     for kept, day in batch.days:
-        turn.deployment.records.save(kept, day)
-    for entry in batch.marks:
-        try:
-            turn.deployment.records.ledger.delete(entry.path, entry.etag)
-        except Conflict:
-            log.info("marked again meanwhile: %s", entry.path)
+        place = (day.workspace, day.table)
+        if place not in failed and not _done(records.save, kept, day):
+            failed.add(place)
+    for place, entry in batch.marks:
+        if place not in failed:
+            # Marked again meanwhile: it stays.
+            _done(records.ledger.delete, entry.path, entry.etag)
+    return not failed
+
+
+def _done(work: Callable[..., object], *arguments: object) -> bool:
+    try:
+        work(*arguments)
+    except TidehuntError as error:
+        log.warning("next turn again: %s", error)
+        return False
+    return True
 
 
 def _touch_hunts(
-    deployment: Deployment, workspace: str, table: str, hours: set[str], now: datetime
+    deployment: Deployment, place: tuple[str, str], hours: set[str], now: datetime
 ) -> None:
+    workspace, table = place
     recent = {hour for hour in hours if hour_start(hour) >= now - OLDEST_MARK}
     for spec in deployment.hunts_on(table) if recent else ():
-        kept = deployment.records.hunt(spec.guid, workspace)
+        try:
+            kept = deployment.records.hunt(spec.guid, workspace)
+        except BadInput as error:
+            log.error("quarantined, the hunt %s does not start: %s", spec.module, error)
+            continue
         deployment.records.save(kept, schedule.touch(spec, kept.value, recent, now))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,16 +14,19 @@ from shared import contract as c
 from shared import messages as m
 from shared import schedule
 from shared.deployment import Turn
-from shared.errors import OutcomeUnknown, Permanent, TooLarge, Transient
+from shared.errors import BadInput, OutcomeUnknown, Permanent, TooLarge, Transient
 from shared.manifests import read_manifest
-from shared.model import EngineJob, Hour, Job, Json, Run
-from shared.plans import job_request, write_plan
-from shared.records import Kept, job_path
+from shared.model import EngineJob, Hour, Job, Run
+from shared.plans import job_request, why_unplannable, write_plan
+from shared.records import JOBS, Kept, done_path, job_path
 from shared.runs import Commands, decide_job, decide_run
 
 log = logging.getLogger("tidehunt.jobs")
-RUNS_A_JOB = 25
+RUNS_A_JOB = (25, 5, 1)
+"""How many runs share a job, by the jobs they have used up: the one that kills it fails alone."""
 JOBS_A_RUN = 3
+REFUSED_WAITS = 15
+"""How many first waits a refused submission waits: capacity takes longer than a lost node."""
 REPORT_BYTES = 20_000_000
 Runs = dict[str, Kept[Run]]
 """Ledger path -> unfinished run."""
@@ -36,37 +39,36 @@ def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[
         settings = turn.deployment.settings
         if len(active) + len(created) >= settings.jobs_at_once or not turn.has_room():
             break
-        if not _reserve_job(turn, [runs[path].value for path in paths]):
+        if not _reserve_job(turn, len(paths)):
             break
         created.append(_create_job(turn, runs, paths))
     return created
 
 
 def _groups(turn: Turn, runs: Runs) -> list[list[str]]:
-    """Waiting runs that share a job: one workspace, at most 25, newest slot first."""
-    waiting: dict[str, Runs] = defaultdict(dict)
+    """Waiting runs that share a job: one workspace, as many as may, newest slot first."""
+    waiting: dict[tuple[str, int], Runs] = defaultdict(dict)
     for path, kept in runs.items():
         if kept.value.status == "waiting":
-            waiting[kept.value.workspace][path] = kept
+            used = min(kept.value.attempt, len(RUNS_A_JOB) - 1)
+            waiting[kept.value.workspace, used][path] = kept
     groups: list[list[str]] = []
-    for group in waiting.values():
+    for (_, used), group in waiting.items():
         starts = {path: kept.value.next_at or kept.value.created for path, kept in group.items()}
         due = schedule.shares(starts, turn.now())
         due.sort(key=lambda path: group[path].value.slot.end, reverse=True)
-        groups.extend(due[n : n + RUNS_A_JOB] for n in range(0, len(due), RUNS_A_JOB))
+        most = RUNS_A_JOB[used]
+        groups.extend(due[n : n + most] for n in range(0, len(due), most))
     return groups
 
 
-def _reserve_job(turn: Turn, runs: Sequence[Run]) -> bool:
-    """Spend is reserved before the act; False when the day's jobs are used up."""
+def _reserve_job(turn: Turn, runs: int) -> bool:
+    """A job is reserved before it is planned; False when the day's jobs are used up."""
     kept = turn.deployment.records.budget(c.day_key(turn.now()))
     if kept.value.jobs >= turn.deployment.settings.jobs_a_day:
-        log.warning("TIDEHUNT_JOBS_A_DAY reached: %d runs wait for tomorrow", len(runs))
+        log.warning("TIDEHUNT_JOBS_A_DAY reached: %d runs wait for tomorrow", runs)
         return False
-    used = dict(kept.value.runs)
-    for run in runs:
-        used[run.hunt_guid] = used.get(run.hunt_guid, 0) + 1
-    turn.deployment.records.save(kept, replace(kept.value, jobs=kept.value.jobs + 1, runs=used))
+    turn.deployment.records.save(kept, replace(kept.value, jobs=kept.value.jobs + 1))
     return True
 
 
@@ -122,6 +124,10 @@ def _submit(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     for path in job.runs:
         if path in runs and runs[path].value.status == "waiting":
             decide_and_save(turn, runs, path, m.Assigned(turn.now(), job.id))
+    for path in _carried(job, runs):
+        trouble = why_unplannable(turn.deployment, runs[path].value)
+        if trouble:
+            decide_and_save(turn, runs, path, m.JobRefused(turn.now(), trouble, turn.later(3600)))
     carried = _carried(job, runs)
     if not carried:
         kept, _ = _decide(turn, kept, m.CancelAsked(turn.now(), "no run waits for it"))
@@ -201,7 +207,7 @@ def _seen(turn: Turn, seen: EngineJob | None) -> m.Event:
 
 def _why_stop(turn: Turn, job: Job, runs: Runs) -> str:
     settings, now = turn.deployment.settings, turn.now()
-    if not any(path in runs and runs[path].value.job == job.id for path in job.runs):
+    if _abandoned(turn, job, runs):
         return "no run waits for it any more"
     waited = now - (job.submitted or job.created)
     if job.started is None and waited > timedelta(seconds=settings.queue_deadline_seconds):
@@ -209,6 +215,17 @@ def _why_stop(turn: Turn, job: Job, runs: Runs) -> str:
     if job.started and now - job.started > timedelta(seconds=settings.run_deadline_seconds):
         return f"still running after {now - job.started} (TIDEHUNT_RUN_DEADLINE_SECONDS)"
     return ""
+
+
+def _abandoned(turn: Turn, job: Job, runs: Runs) -> bool:
+    """True when all its runs are cancelled or gone elsewhere, and none has its results."""
+    if any(runs[path].value.job == job.id for path in job.runs if path in runs):
+        return False
+    ids = [path.rsplit("/", 1)[-1].removesuffix(".json") for path in job.runs]
+    ended = [turn.deployment.records.load(Run, done_path(run_id)) for run_id in ids]
+    return not any(
+        kept and kept.value.job == job.id and kept.value.status != "cancelled" for kept in ended
+    )
 
 
 # --- ended, lost ------------------------------------------------------------------------------
@@ -227,11 +244,29 @@ def _settle(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
 
 
 def _gone(turn: Turn, job: Job, run: Run) -> m.Event:
-    backoff = turn.deployment.settings.retry_seconds * 2 ** max(0, run.attempt - 1)
+    retry = turn.deployment.settings.retry_seconds
     if job.outcome == "never":
         return m.JobRefused(turn.now(), job.reason, turn.later(3600))
+    queued_only = job.outcome == "cancelled" and job.started is None
+    used = job.engine_id is not None and not queued_only
+    waits = 2 ** max(0, run.attempt - 1) if used else 1
+    wait = retry * (REFUSED_WAITS if job.outcome == "refused" else waits)
     reason = f"job {job.id} {job.outcome or job.status} without results: {job.reason}".strip(": ")
-    return m.JobGone(turn.now(), reason, turn.later(backoff), JOBS_A_RUN)
+    return m.JobGone(turn.now(), reason, turn.later(wait), JOBS_A_RUN, used)
+
+
+def rescue(turn: Turn, runs: Runs, active: Collection[str]) -> None:
+    """Runs whose job's document is nowhere go on without it; `active` are the usable jobs' ids."""
+    assigned = [path for path, kept in runs.items() if kept.value.status == "assigned"]
+    lost = [path for path in assigned if runs[path].value.job not in active]
+    # A job whose document cannot be used may be alive: never two for one run.
+    listed = {entry.path for entry in turn.deployment.records.ledger.list(JOBS)} if lost else set()
+    for path in lost:
+        job = runs[path].value.job or ""
+        if job_path(job) not in listed and not look_for_manifest(turn, runs, path):
+            reason = f"job {job} is not in the ledger any more"
+            event = m.JobGone(turn.now(), reason, turn.now(), JOBS_A_RUN)
+            decide_and_save(turn, runs, path, event)
 
 
 def look_for_manifest(turn: Turn, runs: Runs, path: str) -> bool:
@@ -253,40 +288,54 @@ def look_for_manifest(turn: Turn, runs: Runs, path: str) -> bool:
 def record_copies(turn: Turn, job: Job) -> None:
     """Point the days at the columnar copies that the job made. Repeating it changes nothing."""
     for table, hours in _copies(turn, job).items():
-        by_day: dict[str, dict[str, Json]] = defaultdict(dict)
-        for hour, copied in hours.items():
-            by_day[hour[:8]][hour] = copied
-        for day, found in by_day.items():
-            kept = turn.deployment.records.day(job.workspace, table, day)
-            known = {hour: kept.value.hours[hour] for hour in found if hour in kept.value.hours}
-            newer = {hour: _with_copy(known[hour], found[hour]) for hour in known}
-            after = replace(kept.value, hours={**kept.value.hours, **newer})
-            turn.deployment.records.save(kept, after)
+        for day in sorted({hour[:8] for hour in hours}):
+            try:
+                _record_day(turn, job.workspace, table, day, hours)
+            except (BadInput, Permanent) as error:
+                log.error("copies of %s %s are not recorded: %s", table, day, error)
 
 
-def _copies(turn: Turn, job: Job) -> Mapping[str, Mapping[str, Json]]:
+def _record_day(
+    turn: Turn, workspace: str, table: str, day: str, copies: Mapping[str, Hour]
+) -> None:
+    kept = turn.deployment.records.day(workspace, table, day)
+    newer = {
+        hour: _with_copy(known, copies[hour])
+        for hour, known in kept.value.hours.items()
+        if hour in copies
+    }
+    if newer:
+        after = replace(kept.value, hours={**kept.value.hours, **newer})
+        turn.deployment.records.save(kept, after)
+
+
+def _copies(turn: Turn, job: Job) -> Mapping[str, Mapping[str, Hour]]:
+    """Table -> hour -> what the job says that it copied, to where this job alone may write."""
+    root = f"abfss://tables@{turn.deployment.settings.state_account}"
     try:
         content = turn.deployment.results.read(c.report_path(job.id), REPORT_BYTES)
         report = json.loads(content) if content else {}
-        tables: dict[str, dict[str, Json]] = defaultdict(dict)
+        tables: dict[str, dict[str, Hour]] = defaultdict(dict)
         for copied in report.get("copies", []):
-            prefix = f"abfss://tables@{turn.deployment.settings.state_account}/"
-            if c.is_hour_key(copied["hour"]) and str(copied["path"]).startswith(prefix):
-                tables[str(copied["table"])][copied["hour"]] = copied
+            table, hour = str(copied["table"]), str(copied["hour"])
+            folder = c.copy_folder(c.workspace_key(job.workspace), table, job.id, hour)
+            if c.is_hour_key(hour) and copied["path"] == f"{root}/{folder}":
+                fingerprint = str(copied["fingerprint"])[:64]
+                made = Hour(int(copied["blobs"]), 0, fingerprint, f"{root}/{folder}")
+                tables[table][hour] = made
         return {table: hours for table, hours in tables.items() if c.TABLE.fullmatch(table)}
-    except (ValueError, KeyError, TypeError, AttributeError, TooLarge) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, TooLarge) as error:
         log.error("report of %s cannot be used, hours are copied again: %s", job.id, error)
         return {}
 
 
-def _with_copy(hour: Hour, copied: Json) -> Hour:
+def _with_copy(hour: Hour, copied: Hour) -> Hour:
     """An hour is never replaced by one made from fewer blobs."""
-    blobs = int(copied.get("blobs", 0))
-    if blobs < hour.copy_blobs:
+    if copied.blobs < hour.copy_blobs:
         return hour
     return replace(
         hour,
-        copy=str(copied["path"]),
-        copy_fingerprint=str(copied["fingerprint"]),
-        copy_blobs=blobs,
+        copy=copied.copy,
+        copy_fingerprint=copied.fingerprint,
+        copy_blobs=copied.blobs,
     )

@@ -53,6 +53,8 @@ def parse_manifest(content: bytes, job_id: str, run_id: str) -> Manifest:
     parts = [(str(part["name"]), _size(part["rows"])) for part in body["parts"]]
     if not all(c.PART_NAME.fullmatch(name) for name, _ in parts):
         raise ValueError("a part's name is not one that a job writes")
+    if len({name for name, _ in parts}) < len(parts):
+        raise ValueError("it names a part twice")
     rows = _size(body["rows"])
     if rows != sum(count for _, count in parts):
         raise ValueError("its parts do not add up to its rows")
@@ -77,7 +79,7 @@ def _reason(value: Any) -> str:
 
 
 def _coverage(value: Any) -> Json:
-    """Coverage goes into a ledger document of at most 64 kB."""
-    if not isinstance(value, dict) or len(json.dumps(value)) > 32_000:
+    """Coverage goes into a ledger document of at most 64 kB, which knows no NaN and no 1e999."""
+    if not isinstance(value, dict) or len(json.dumps(value, allow_nan=False)) > 32_000:
         raise ValueError("its coverage is no object of at most 32 kB")
     return value

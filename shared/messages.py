@@ -50,6 +50,8 @@ class JobGone(Event):
     retry_at: datetime
     attempts: int
     """How many jobs a run may use up."""
+    used: bool = True
+    """False when the engine surely never started the job: capacity comes back."""
 
 
 @dataclass(frozen=True)

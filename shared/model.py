@@ -323,6 +323,9 @@ class Sweeps:
 
     recent: datetime | None = None
     month: datetime | None = None
+    """When a listing of the last 35 days was complete; None: the lake is not known yet."""
+    resume: str = ""
+    """The last place of an unfinished listing: the next turn goes on behind it."""
 
 
 @dataclass(frozen=True)

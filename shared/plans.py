@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from shared import contract as c
 from shared.deployment import Deployment, Turn, load_references
-from shared.errors import Rejected
+from shared.errors import BadInput, Permanent, Rejected
 from shared.hunt_specs import frozen, tables_of
 from shared.intake import refresh
 from shared.model import Hour, Job, JobRequest, Json, Run, Window
+
+log = logging.getLogger("tidehunt.plans")
+
+
+CONF = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.dynamicAllocation.enabled": "false",
+    # Export blobs are small: at the default of 4 MB a file, a few dozen make a task.
+    "spark.sql.files.openCostInBytes": "65536",
+}
 
 
 def write_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> None:
@@ -50,8 +61,17 @@ def job_request(deployment: Deployment, job: Job) -> JobRequest:
         main=f"{code}/main.py",
         py_files=(f"{code}/code.zip",),
         arguments=(plan,),
-        conf={"spark.sql.session.timeZone": "UTC", "spark.dynamicAllocation.enabled": "false"},
+        conf=CONF,
     )
+
+
+def why_unplannable(deployment: Deployment, run: Run) -> str:
+    """Why a run cannot be part of any plan, or "": its trouble spares those that share its job."""
+    try:
+        _run(deployment, run)
+    except (Permanent, BadInput) as error:
+        return str(error)
+    return ""
 
 
 def _run(deployment: Deployment, run: Run) -> Json:
@@ -74,7 +94,10 @@ def _run(deployment: Deployment, run: Run) -> Json:
 
 
 def _tables(turn: Turn, workspace: str, runs: Iterable[Run]) -> Json:
-    """Table -> hours of all windows that hold blobs, each once, with its columnar copy if fresh."""
+    """Table -> hours of all windows that hold blobs, each once, with its columnar copy if fresh.
+
+    The windows are listed now: neither lost events nor the age of a day change what a run reads.
+    """
     exported = set(turn.deployment.exports.tables())
     wanted: dict[str, set[str]] = {}
     for run in runs:
@@ -82,8 +105,8 @@ def _tables(turn: Turn, workspace: str, runs: Iterable[Run]) -> Json:
         hours = set(c.hours_between(run.window.start, run.window.end))
         for table in exported.intersection(tables_of(spec)) if spec else ():
             wanted.setdefault(table, set()).update(hours)
-            if run.kind != "live":
-                refresh(turn, workspace, table, c.days_between(run.window.start, run.window.end))
+    for table, needed in wanted.items():
+        refresh(turn, workspace, table, sorted({hour[:8] for hour in needed}))
     return {
         table: {"hours": _hours(turn.deployment, workspace, table, hours)}
         for table, hours in sorted(wanted.items())
@@ -93,7 +116,11 @@ def _tables(turn: Turn, workspace: str, runs: Iterable[Run]) -> Json:
 def _hours(deployment: Deployment, workspace: str, table: str, wanted: set[str]) -> list[Json]:
     planned: list[Json] = []
     for day in sorted({hour[:8] for hour in wanted}):
-        record = deployment.records.day(workspace, table, day).value
+        try:
+            record = deployment.records.day(workspace, table, day).value
+        except BadInput as error:
+            log.error("a day is left out of the plan: %s", error)
+            continue
         planned.extend(
             _hour(key, hour) for key, hour in sorted(record.hours.items()) if key in wanted
         )

@@ -36,6 +36,7 @@ RUNS = "active/runs/"
 JOBS = "active/jobs/"
 MARKS = "touched/"
 REQUESTS = "requests/"
+SWEEPS = "sweep.json"
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,8 @@ def _hunt_failed(run: Run, event: m.HuntFailed) -> tuple[Run, Commands]:
 
 
 def _job_gone(run: Run, event: m.JobGone) -> tuple[Run, Commands]:
+    if not event.used:
+        run = replace(run, attempt=run.attempt - 1)
     if run.attempt >= event.attempts:
         reason = f"{event.reason} (after {run.attempt} jobs)"
         return replace(run, status="failed", reason=reason, next_at=None), ()
@@ -175,11 +177,20 @@ def _sink_refused(run: Run, event: m.SinkRefused) -> tuple[Run, Commands]:
 
 
 def _job_refused(run: Run, event: m.JobRefused) -> tuple[Run, Commands]:
-    return replace(run, status="held", job=None, reason=event.reason, next_at=event.retry_at), ()
+    return replace(
+        run,
+        status="held",
+        job=None,
+        attempt=run.attempt - 1,
+        reason=event.reason,
+        next_at=event.retry_at,
+    ), ()
 
 
 def _release(run: Run, _event: m.Released) -> tuple[Run, Commands]:
-    run = replace(run, next_at=None, refused_since=None, tries=0, resent=0)
+    # What was refused for an hour is held again at the next refusal, and re-sends stay counted:
+    # a cause that has not passed neither hides the hold nor sends the rows for ever.
+    run = replace(run, next_at=None, tries=0)
     return replace(run, status="delivering" if run.step else "waiting"), ()
 
 
@@ -209,6 +220,7 @@ RUN_TABLE = (
     Row("delivering", m.RowsSent, ("delivering",), "a request was accepted", _rows_sent),
     Row("delivering", m.RowSetAside, ("delivering",), "a row was refused", _row_set_aside),
     Row("delivering", m.AllSent, ("delivering",), "on to the incidents", _all_sent),
+    Row("delivering", m.CaseSettled, ("delivering",), "a case has its incident", _case_settled),
     Row(
         "delivering", m.IncidentsSettled, ("delivering",), "on to the read-back", _incidents_settled
     ),

@@ -57,13 +57,31 @@ def lookback_window(slot: Window, lookback_days: int) -> Window:
 def touch(spec: HuntSpec, record: HuntRecord, hours: Collection[str], at: datetime) -> HuntRecord:
     """The record after the data of these hours changed at a moment."""
     keys = {slot_key(spec, hour) for hour in hours}
-    fresh = {key: replace(record.slots.get(key, Slot()), changed=at) for key in keys}
-    return replace(record, slots={**record.slots, **fresh})
+    fresh = {key: _changed(record.slots.get(key, Slot()), at) for key in keys}
+    after = replace(record, slots={**record.slots, **fresh})
+    return replace(after, gaps=_before_the_start(record, fresh))
+
+
+def _changed(slot: Slot, at: datetime) -> Slot:
+    """Changed after what was judged, whatever the clock of the host that judged it said."""
+    judged_by = slot.judged or at - timedelta.resolution
+    return replace(slot, changed=max(at, judged_by + timedelta.resolution))
+
+
+def _before_the_start(record: HuntRecord, fresh: Collection[str]) -> tuple[Gap, ...]:
+    """The gaps, the one before the first run reaching back to what was found of older data."""
+    began = [slot_window(key).start for key, slot in record.slots.items() if slot.revision >= 0]
+    older = [slot_window(key).start for key in fresh]
+    if not began or min(older, default=min(began)) >= min(began):
+        return record.gaps
+    others = [gap for gap in record.gaps if gap.reason != FIRST_START]
+    declared = [gap.start for gap in record.gaps if gap.reason == FIRST_START]
+    return (Gap(min([*declared, *older]), min(began), FIRST_START), *others)
 
 
 def next_fire(spec: HuntSpec, after: datetime) -> datetime | None:
     """The next time that the hunt's schedule fires, or None without a schedule."""
-    return next(CronSim(spec.schedule, after)) if spec.schedule else None
+    return next(CronSim(spec.schedule, after), None) if spec.schedule else None
 
 
 def due(
@@ -141,13 +159,17 @@ def _settled(
     return now >= newest + wait or now >= own + wait * STARVED_AFTER
 
 
-def judged(record: HuntRecord, item: Due, run_id: str) -> HuntRecord:
-    """The record once a run for this slot is saved: what was judged, and which slots are gaps."""
+def judged(record: HuntRecord, item: Due, run_id: str, created: datetime) -> HuntRecord:
+    """The record once a run for this slot is saved: what was judged, and which slots are gaps.
+
+    `created` is when that run was saved: what changed after is not its business.
+    """
     slot = record.slots[item.key]
-    changed = replace(slot, judged=slot.changed, run=run_id, revision=item.revision)
+    covered = min(slot.changed or created, created)
+    changed = replace(slot, judged=covered, run=run_id, revision=item.revision)
     slots = {**record.slots, item.key: changed}
     if record.watermark is not None and item.slot.end <= record.watermark:
-        return replace(record, slots=slots)
+        return replace(record, slots=slots, gaps=_without(record.gaps, item.slot))
     return replace(
         record, slots=slots, watermark=item.slot.end, gaps=(*record.gaps, *_gaps(record, item))
     )
@@ -165,6 +187,13 @@ def _gaps(record: HuntRecord, item: Due) -> list[Gap]:
     older = [slot_window(key).start for key, slot in record.slots.items() if slot.changed]
     first = min(older, default=item.slot.start)
     return [Gap(first, item.slot.start, FIRST_START)] if first < item.slot.start else []
+
+
+def _without(gaps: tuple[Gap, ...], slot: Window) -> tuple[Gap, ...]:
+    """Late data filled a gap: what is left of it on both sides."""
+    left = [replace(gap, end=min(gap.end, slot.start)) for gap in gaps if gap.start < slot.start]
+    right = [replace(gap, start=max(gap.start, slot.end)) for gap in gaps if gap.end > slot.end]
+    return tuple(sorted({*left, *right}, key=lambda gap: gap.start))
 
 
 def _keys_between(like: str, start: datetime, end: datetime) -> list[str]:
@@ -185,10 +214,12 @@ def _merged(windows: list[Window], reason: str) -> list[Gap]:
 
 
 def forget(record: HuntRecord, now: datetime) -> HuntRecord:
-    """The record without slots older than 35 days: it stays small for ever."""
+    """The record without slots and gaps older than 35 days: it stays small for ever."""
     oldest = now - REMEMBERED - timedelta(days=1)
     kept = {key: slot for key, slot in record.slots.items() if slot_window(key).end >= oldest}
-    return replace(record, slots=kept) if len(kept) < len(record.slots) else record
+    gaps = tuple(gap for gap in record.gaps if gap.end >= oldest)
+    changed = len(kept) < len(record.slots) or len(gaps) < len(record.gaps)
+    return replace(record, slots=kept, gaps=gaps) if changed else record
 
 
 def shares(runs_due: Mapping[str, datetime], now: datetime) -> list[str]:

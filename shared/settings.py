@@ -31,9 +31,11 @@ def _text(value: str) -> str:
 
 
 def _endpoint(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+    parts = urlsplit(value)  # `port` raises ValueError for what is none
+    if parts.scheme != "https" or not parts.hostname or parts.port == 0:
         raise ValueError("is no https address")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("has more than an address: a query, a fragment or a user")
     return value.rstrip("/")
 
 
@@ -54,7 +56,10 @@ def _workspace(value: str) -> str:
 
 
 def _workspaces(value: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_workspace(part) for part in _split(value)))
+    found = tuple(dict.fromkeys(_workspace(part) for part in _split(value)))
+    if not found:
+        raise ValueError("names no workspace")
+    return found
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -255,7 +260,19 @@ def load(environment: Mapping[str, str]) -> tuple[Settings | None, list[Fault]]:
         elif item.default is MISSING:
             faults.append(Fault(name, "is not set", f"give {item.metadata['help']}"))
     faults.extend(_unknown(environment))
+    faults.extend(_no_room(values))
     return (None, faults) if faults else (Settings(**values), [])
+
+
+def _no_room(values: Mapping[str, Any]) -> list[Fault]:
+    """A call starts only while its bound is left of the turn: with none left nothing ever runs."""
+    turn = values.get("turn_seconds", Settings.turn_seconds)
+    call = values.get("call_seconds", Settings.call_seconds)
+    if call * 2 <= turn:
+        return []
+    name = environment_name("call_seconds")
+    what = f"is {call:g}, more than half of {environment_name('turn_seconds')} ({turn:g})"
+    return [Fault(name, what, "give calls a shorter bound, or turns more time")]
 
 
 def _unknown(environment: Mapping[str, str]) -> list[Fault]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared import contract as c
 from shared import messages as m
@@ -15,13 +16,16 @@ from shared import schedule
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, TidehuntError
-from shared.hunt_specs import parameters
+from shared.hunt_specs import parameters, tables_of
+from shared.intake import refresh
 from shared.jobs import Runs, decide_and_save
-from shared.model import HuntSpec, Request, Run, Window
-from shared.records import REQUESTS, Kept, done_path, run_path
+from shared.model import RUN_TERMINAL, HuntRecord, HuntSpec, Request, Run, Sweeps, Window
+from shared.records import REQUESTS, SWEEPS, Kept, done_path, run_path
 from shared.schedule import Due
 
 log = logging.getLogger("tidehunt.starts")
+_FIRST_DAY, _LAST_DAY = "20000101", "21991231"
+"""Beyond these days no window can be computed, or named by an hour key."""
 
 
 # --- due slots --------------------------------------------------------------------------------
@@ -30,8 +34,12 @@ log = logging.getLogger("tidehunt.starts")
 def start_due(turn: Turn, busy: Collection[str]) -> None:
     """Save a waiting run for every slot that is due. One hunt's trouble spares the others.
 
-    `busy` are the ids of unfinished runs: their slots wait for them.
+    `busy` are the ids of unfinished runs: their slots wait for them. Before the lake was listed
+    once nothing starts: which slot is the newest, and what its window holds, is not known yet.
     """
+    sweeps = turn.deployment.records.load(Sweeps, SWEEPS)
+    if sweeps is None or sweeps.value.month is None:
+        return
     for spec in turn.deployment.hunts:
         for workspace in turn.deployment.settings.workspaces:
             if spec.status not in ("live", "shadow") or not turn.has_room():
@@ -40,33 +48,74 @@ def start_due(turn: Turn, busy: Collection[str]) -> None:
                 _start_slots(turn, spec, workspace, busy)
             except TidehuntError as error:
                 log.error("hunt %s in %s: %s", spec.module, workspace, error)
+            except Exception:
+                log.exception("hunt %s in %s: unexpected", spec.module, workspace)
 
 
 def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> None:
     deployment, now = turn.deployment, turn.now()
+    known = deployment.records.hunt(spec.guid, workspace)
+    if known.etag is None:
+        known = deployment.records.save(known, _acquainted(turn, spec, workspace, known.value))
+    due = _due_of(turn, spec, known.value, busy)
+    if due:
+        # Events may be lost and a sweep may have met a landing half way: look before spending.
+        _look_again(turn, spec, workspace, due)
     kept = deployment.records.hunt(spec.guid, workspace)
     record = schedule.forget(kept.value, now)
-    waits = {key for key, slot in record.slots.items() if slot.run in busy}
-    settle = timedelta(seconds=deployment.settings.settle_seconds)
-    for item in schedule.due(spec, record, now, settle, waits):
-        if not _within_cap(turn, spec):
+    for item in _due_of(turn, spec, record, busy):
+        if not turn.has_room() or not _reserve_run(turn, spec):
             break
         run = _live_run(turn, spec, workspace, item)
+        created = _create(deployment, run)
         # A crash here finds the run again by its id, which the slot and revision determine.
-        _create(deployment, run)
-        record = schedule.judged(record, item, run.id)
+        record = schedule.judged(record, item, run.id, created)
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
     if record != kept.value:
         deployment.records.save(kept, record)
 
 
-def _within_cap(turn: Turn, spec: HuntSpec) -> bool:
-    used = turn.deployment.records.budget(c.day_key(turn.now())).value.runs.get(spec.guid, 0)
-    if used < turn.deployment.settings.runs_a_hunt_a_day:
-        return True
-    log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY reached: %s waits for tomorrow", spec.module)
-    return False
+def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) -> HuntRecord:
+    """A new hunt's record: what landed before it came is what it has not judged."""
+    now = turn.now()
+    days = [c.day_key(now - timedelta(days=back)) for back in range(36)]
+    for table, day in itertools.product(tables_of(spec), days):
+        try:
+            landed = turn.deployment.records.day(workspace, table, day).value.hours
+        except BadInput as error:
+            log.error("a day is left out: %s", error)
+            continue
+        record = schedule.touch(spec, record, landed, now)
+    return record
+
+
+def _due_of(turn: Turn, spec: HuntSpec, record: HuntRecord, busy: Collection[str]) -> list[Due]:
+    waits = {key for key, slot in record.slots.items() if slot.run in busy}
+    settle = timedelta(seconds=turn.deployment.settings.settle_seconds)
+    return schedule.due(spec, record, turn.now(), settle, waits)
+
+
+def _look_again(turn: Turn, spec: HuntSpec, workspace: str, due: Sequence[Due]) -> None:
+    """List the days of the due slots, and every day after the newest: what changed is not due."""
+    newest = max(item.slot.start for item in due)
+    days = {day for item in due for day in c.days_between(item.slot.start, item.slot.end)}
+    days.update(c.days_between(newest, turn.now() + timedelta(hours=1)))
+    exported = set(turn.deployment.exports.tables())
+    for table in sorted(exported.intersection(tables_of(spec))):
+        refresh(turn, workspace, table, sorted(days, reverse=True))
+
+
+def _reserve_run(turn: Turn, spec: HuntSpec) -> bool:
+    """A run is reserved before it is saved; False when the hunt's runs of the day are used up."""
+    kept = turn.deployment.records.budget(c.day_key(turn.now()))
+    used = kept.value.runs.get(spec.guid, 0)
+    if used >= turn.deployment.settings.runs_a_hunt_a_day:
+        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY reached: %s waits for tomorrow", spec.module)
+        return False
+    runs = {**kept.value.runs, spec.guid: used + 1}
+    turn.deployment.records.save(kept, replace(kept.value, runs=runs))
+    return True
 
 
 def _live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
@@ -91,14 +140,19 @@ def _live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
     )
 
 
-def _create(deployment: Deployment, run: Run) -> None:
-    if deployment.records.load(Run, done_path(run.id)) is not None:
+def _create(deployment: Deployment, run: Run) -> datetime:
+    """Save a run, unless it is there already; when the one that is there was created."""
+    ended = deployment.records.load(Run, done_path(run.id))
+    if ended is not None:
         log.info("run has ended already: %s", run.id)
-        return
+        return ended.value.created
     try:
         deployment.records.ledger.create(run_path(run), encode(run))
     except Conflict:
         log.info("run is there already: %s", run.id)
+        found = deployment.records.load(Run, run_path(run))
+        return found.value.created if found else run.created
+    return run.created
 
 
 # --- requests ---------------------------------------------------------------------------------
@@ -156,7 +210,7 @@ def ask_cancel(deployment: Deployment, run_id: str) -> bool:
 def _day(end_date: str) -> str:
     try:
         day = end_date.replace("-", "")
-        if c.day_key(c.day_start(day)) == day:
+        if c.day_key(c.day_start(day)) == day and _FIRST_DAY <= day <= _LAST_DAY:
             return day
     except (ValueError, AttributeError):
         pass
@@ -201,21 +255,32 @@ def _adhoc_id(deployment: Deployment, request: Request, again: bool) -> str:
 
 
 def take_requests(turn: Turn, runs: Runs) -> None:
-    """Carry out what HTTP asked for; a request that cannot be used is said and removed."""
+    """Carry out what HTTP asked for, runs before cancels: a run may be asked and taken back.
+
+    A request's trouble spares the others: it stays, and is tried again.
+    """
     records = turn.deployment.records
-    for kept in list(records.usable(Request, list(records.ledger.list(REQUESTS)))):
+    asked = list(records.usable(Request, list(records.ledger.list(REQUESTS))))
+    for kept in sorted(asked, key=lambda one: one.value.kind == "cancel"):
         if not turn.has_room():
             return
-        if kept.value.kind == "cancel":
-            _cancel(turn, runs, kept.value)
-        else:
-            _start_adhoc(turn, runs, kept.value)
-        records.ledger.delete(kept.path)
+        try:
+            _carry_out(turn, runs, kept)
+        except TidehuntError as error:
+            log.error("request %s: %s", kept.path, error)
+
+
+def _carry_out(turn: Turn, runs: Runs, kept: Kept[Request]) -> None:
+    if kept.value.kind == "cancel":
+        _cancel(turn, runs, kept.value)
+    else:
+        _start_adhoc(turn, runs, kept.value)
+    turn.deployment.records.ledger.delete(kept.path)
 
 
 def _cancel(turn: Turn, runs: Runs, request: Request) -> None:
     for path, kept in list(runs.items()):
-        if kept.value.id == request.run_id:
+        if kept.value.id == request.run_id and kept.value.status not in RUN_TERMINAL:
             decide_and_save(turn, runs, path, m.CancelAsked(turn.now(), "cancelled by request"))
 
 

@@ -170,7 +170,7 @@ def spread(values: Column, center: str) -> Column:
     return F.sqrt(mean(F.transform(values, lambda value: F.pow(value - F.col(center), 2))))
 
 
-def commonest(values: Column) -> Column:
+def commonest(values: str) -> Column:
     """The most frequent element of an array, the greater of two equally frequent; null if none."""
     known = F.filter(values, lambda value: value.isNotNull())
     counted = F.transform(

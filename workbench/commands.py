@@ -27,6 +27,7 @@ from workbench.hunting import Hunt, ask_runs
 from workbench.machine import Machine, given_hunt_folders, read_serving
 from workbench.progress import Progress
 from workbench.samples import AnswerKey, make_demo
+from workbench.status_screen import render_status
 
 CLOUD_PORTS = {"exports": 10443, "state": 10444, "services": 10445, "identity": 10446}
 LATER = "86400"
@@ -78,7 +79,7 @@ def _hunt_demo(options: Namespace, home: Home, progress: Progress) -> tuple[Json
             progress.say(under_way.notes[-1])
         document = under_way.document(runs, vars(key))
         faults = [] if options.timers_only else _silent(under_way, manifests=bool(fresh))
-    return document, faults + _demo_faults(document) + _run_faults(document)
+    return document, faults + demo_faults(document) + _run_faults(document)
 
 
 def _demo(home: Home, seed: int, progress: Progress) -> tuple[Path, AnswerKey]:
@@ -180,7 +181,7 @@ def _run_faults(document: Json) -> list[str]:
     ]
 
 
-def _demo_faults(document: Json) -> list[str]:
+def demo_faults(document: Json) -> list[str]:
     key = document["answer_key"]
     missed = [f"implant not found: {one['name']}" for one in key["implants"] if not one["found"]]
     flagged = [
@@ -328,7 +329,7 @@ def status(options: Namespace) -> int:
     if options.json:
         print(json.dumps(told))
     else:
-        reports.render_status(told, Console())
+        render_status(told, Console())
     return 0
 
 

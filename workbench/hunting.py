@@ -95,6 +95,7 @@ class Hunt:
         whole = [self.machine.app.run(run["run_id"]) for run in runs]
         findings = reader.findings([run["run_id"] for run in whole if run["status"] == "done"])
         incidents = reader.incidents()
+        readback.link(findings, incidents)
         self.progress.end()
         return {
             "generated": readback.stamp(),

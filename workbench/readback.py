@@ -17,9 +17,12 @@ from azure.identity import ManagedIdentityCredential
 from shared.adapters.logs_query import LogAnalyticsWorkspace, query_client
 from shared.adapters.sentinel import ArmIncidentSink
 from shared.contract import FOUND_SEVERITY, SEVERITIES
+from shared.incidents import incident_id
 from shared.model import Incident, Json
 
 SECONDS = 30.0
+GENERATIONS = 20
+"""How many generations of a case are looked for."""
 FOUND = SEVERITIES[SEVERITIES.index(FOUND_SEVERITY) :]
 
 
@@ -56,6 +59,7 @@ class Reader:
 def _finding(row: Json) -> Json:
     return {
         "finding_id": row["FindingId"],
+        "finding_key": row["FindingKey"],
         "hunt": row["Hunt"],
         "run_id": row["RunId"],
         "workspace": row["Workspace"],
@@ -93,6 +97,14 @@ def _incident(one: Incident) -> Json:
         "labels": [str(label.get("labelName")) for label in properties.get("labels", [])],
         "url": properties.get("incidentUrl"),
     }
+
+
+def link(findings: Sequence[Json], incidents: Sequence[Json]) -> None:
+    """Add `incident_id` to each finding whose case has an incident: the newest generation."""
+    known = {one["id"] for one in incidents}
+    for finding in findings:
+        ids = [incident_id(finding["finding_key"], n) for n in range(1, GENERATIONS + 1)]
+        finding["incident_id"] = next((one for one in reversed(ids) if one in known), None)
 
 
 def coverage_of(runs: Iterable[Json], ignored: Sequence[str]) -> list[Json]:

@@ -19,7 +19,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
+from msrest.exceptions import ClientException
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from shared.errors import (
@@ -39,6 +45,11 @@ DEFAULT_RETRY_AFTER = 60.0
 LONGEST_RETRY_AFTER = 3600.0
 SAID_CHARACTERS = 300
 _BEFORE_SENDING = (NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError)
+_ACCIDENTS = (
+    *(ClientException, RecursionError),
+    *(AttributeError, IndexError, KeyError, TypeError, ValueError),
+)
+"""What the SDKs raise on an answer of another shape than their own: msrest's errors, and worse."""
 _STATUSES: dict[int, type[TidehuntError]] = {
     400: Rejected,
     401: Forbidden,
@@ -48,6 +59,7 @@ _STATUSES: dict[int, type[TidehuntError]] = {
     412: Conflict,
     413: TooLarge,
 }
+_IDENTITY = "look at the app's managed identity (TIDEHUNT_IDENTITY_CLIENT_ID, if it is its own)"
 _ROLE = "give the app's identity its role there; a new one takes up to 30 minutes to be seen"
 
 
@@ -75,6 +87,8 @@ def translated(what: str, where: str, *, acts: bool, quote: bool = True) -> Iter
         yield
     except AzureError as error:
         raise _meaning(error, what, where, acts, quote) from error
+    except _ACCIDENTS as error:
+        raise lost_answer(what, where, acts=acts) from error
 
 
 def lost_answer(what: str, where: str, *, acts: bool) -> TidehuntError:
@@ -121,6 +135,9 @@ def _meaning(error: AzureError, what: str, where: str, acts: bool, quote: bool) 
 
 
 def _status(error: AzureError) -> int | None:
+    """The answer's status, or None. The Event Grid client drops the answer of a 404."""
+    if isinstance(error, ResourceNotFoundError):
+        return 404
     if not isinstance(error, HttpResponseError) or error.response is None:
         return None
     return error.response.status_code
@@ -128,7 +145,8 @@ def _status(error: AzureError) -> int | None:
 
 def _without_answer(error: AzureError, what: str, where: str, acts: bool) -> TidehuntError:
     if isinstance(error, ClientAuthenticationError) and _status(error) is None:
-        return Forbidden(f"{what}: no token: {_one_line(error)}", where=where, mend=_ROLE)
+        said = _one_line(error, characters=3 * SAID_CHARACTERS)  # a line of each credential
+        return Forbidden(f"{what}: no token: {said}", where=where, mend=_IDENTITY)
     if any(isinstance(cause, _BEFORE_SENDING) for cause in _causes(error)):
         return Transient(f"{what}: no connection", where=where)
     return (OutcomeUnknown if acts else Transient)(f"{what}: the answer was lost", where=where)
@@ -149,10 +167,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         todo.extend(part for part in (*wrapped, *cause.args) if isinstance(part, BaseException))
 
 
-def _one_line(error: AzureError) -> str:
+def _one_line(error: AzureError, characters: int = SAID_CHARACTERS) -> str:
     described = getattr(getattr(error, "error", None), "message", None)
     text = re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", str(described or error.message))
-    return text.strip()[:SAID_CHARACTERS]
+    return text.strip()[:characters]
 
 
 def _retry_after(error: AzureError) -> float:

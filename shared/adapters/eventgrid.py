@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +22,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridEvent, EventGridPublisherClient
 
 from shared.adapters.azure_errors import one_request, translated
-from shared.model import Json
+from shared.model import Json, StorageEvent
 
 PATH_CHARACTERS = 1024
 _SUBJECT = re.compile(
@@ -33,26 +32,6 @@ _SUBJECT = re.compile(
 )
 _HIDDEN = re.compile(r"%(?![0-9a-f]{2})|%(?:2e|2f|5c|25|[01][0-9a-f]|7f)", re.IGNORECASE)
 _STORAGE = "Microsoft.Storage."
-
-
-@dataclass(frozen=True)
-class StorageEvent:
-    """What a storage account says that happened. Text is empty where the event says nothing."""
-
-    id: str
-    kind: str
-    """E.g. `Microsoft.Storage.BlobCreated`."""
-    container: str
-    path: str
-    """The blob's path inside the container; never one that leaves it."""
-    api: str
-    """The operation, e.g. `FlushWithClose`."""
-    content_length: int
-    url_host: str
-    """Host of the blob's address, lower case, without port."""
-    etag: str
-    sequencer: str
-    """Orders events of one blob; compared as text."""
 
 
 class EventGridNotifier:
@@ -102,18 +81,19 @@ def payload_of(event: func.EventGridEvent | func.CloudEvent) -> Json:
 def storage_event(payload: Json) -> StorageEvent | None:
     """The storage event of a payload in either schema; None for everything else. Never raises."""
     try:
-        event_id, kind, subject, data = _envelope(payload)
-        return _event(event_id, kind, subject, data)
+        kind, subject, data = _envelope(payload)
+        # The parsers make an id up where there is none.
+        return _event(payload["id"], kind, subject, data)
     except Exception:  # whatever a hostile payload makes the SDK's parsers raise
         return None
 
 
-def _envelope(payload: Json) -> tuple[Any, Any, Any, Any]:
+def _envelope(payload: Json) -> tuple[Any, Any, Any]:
     if "specversion" in payload:
         cloud: CloudEvent[Any] = CloudEvent.from_dict(payload)
-        return cloud.id, cloud.type, cloud.subject, cloud.data
+        return cloud.type, cloud.subject, cloud.data
     grid = EventGridEvent.from_dict(payload)
-    return grid.id, grid.event_type, grid.subject, grid.data
+    return grid.event_type, grid.subject, grid.data
 
 
 def _event(event_id: Any, kind: Any, subject: Any, data: Any) -> StorageEvent | None:

@@ -6,6 +6,8 @@ Facts that this file rests on (azure-monitor-query 2.0.0):
 * A table that nobody wrote to yet is no empty table but a 400: SemanticError, SEM0100, "Failed to
   resolve table ...".
 * An answer may be partial (500,000 rows, 100 MB, time): then a count is no count.
+* The SDK reads an error's body as JSON before it looks at the status, so that an empty 429 or a
+  gateway's page comes as a ValueError: our hook looks first.
 * Columns of type `dynamic` come as JSON text.
 """
 
@@ -17,10 +19,13 @@ from datetime import datetime
 from typing import Any
 
 from azure.core.credentials import TokenCredential
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline import PipelineResponse
+from azure.core.rest import HttpRequest, HttpResponse
 from azure.monitor.query import LogsQueryClient, LogsQueryPartialResult, LogsTable
 
 from shared import queries
-from shared.adapters.azure_errors import lost_answer, one_request, service_text, translated
+from shared.adapters.azure_errors import one_request, service_text, translated
 from shared.errors import Conflict, Rejected, Transient
 from shared.model import Json
 
@@ -39,17 +44,19 @@ class LogAnalyticsWorkspace:
     def __init__(self, client: LogsQueryClient, resource_id: str, call_seconds: float) -> None:
         self._client = client
         self._resource = resource_id
-        self._options = {**one_request(call_seconds), "server_timeout": max(1, int(call_seconds))}
+        self._options = {
+            **one_request(call_seconds),
+            "server_timeout": max(1, int(call_seconds)),
+            "raw_response_hook": _refuse_errors,
+        }
 
     def count_findings(self, run_id: str) -> int:
         """Distinct FindingIds that the findings table holds for a run."""
         table = self._ask(queries.count_findings(run_id))
         if table is None:
             return 0
-        try:
+        with translated("count findings", run_id, acts=False):
             return int(table.rows[0][0])
-        except (IndexError, TypeError, ValueError) as error:
-            raise lost_answer("count findings", run_id, acts=False) from error
 
     def findings_of_run(self, run_id: str) -> list[Json]:
         """The latest row of each finding of a run: column -> JSON value (times as ISO text)."""
@@ -74,11 +81,14 @@ class LogAnalyticsWorkspace:
             raise
         except Conflict as error:
             raise Transient(error.what, where=error.where) from error
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise lost_answer("query the workspace", self._resource, acts=False) from error
         if isinstance(answer, LogsQueryPartialResult):
             raise Transient("query the workspace: the answer is partial", where=self._resource)
         return answer.tables[0] if answer.tables else None
+
+
+def _refuse_errors(response: PipelineResponse[HttpRequest, HttpResponse]) -> None:
+    if response.http_response.status_code != 200:
+        raise HttpResponseError(response=response.http_response)
 
 
 def _plain(value: Any, kind: str) -> Any:

@@ -2,7 +2,8 @@
 
 Facts that this file rests on (api-version 2025-09-01):
 * PUT replaces the whole incident, and without an ETag it replaces what an analyst wrote since:
-  a caller reads first, and creates only what it found missing.
+  so we look before we create, and a repeated creation overwrites nothing.
+* A comment is a new version of its incident: an ETag that was read before is stale after it.
 * The id is the caller's: the same id again is the same incident, and the same comment.
 * A stale ETag is refused as 409 or 412 (which of them, Microsoft does not say).
 * The ETag belongs into the body; If-Match says it once more to whoever reads headers only.
@@ -15,7 +16,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core import PipelineClient
@@ -48,8 +48,7 @@ class ArmIncidentSink:
 
     def __init__(self, endpoint: str, credential: TokenCredential, call_seconds: float) -> None:
         self._endpoint = endpoint.rstrip("/")
-        options = one_request(call_seconds)
-        self._timeouts = {name: options[name] for name in ("connection_timeout", "read_timeout")}
+        self._seconds = call_seconds
         # Neither a retry policy, which would sleep for Retry-After, nor a redirect policy.
         self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             self._endpoint,
@@ -69,17 +68,18 @@ class ArmIncidentSink:
         return _incident(answer, incident_id)
 
     def put(self, workspace: str, incident_id: str, properties: Json, etag: str | None) -> Incident:
-        """Write over the version that was read; Conflict when it changed.
+        """Create (etag None; Conflict when it exists) or write over the version that was read.
 
-        Without an ETag: create, or replace whatever is there.
+        Conflict when that one changed. A creation is two requests that share the bound.
         """
-        body: Json = {"properties": properties}
-        headers = {}
-        if etag is not None:
-            body["etag"] = etag
-            headers["If-Match"] = etag
         path = _incident_path(workspace, incident_id)
-        return _incident(self._send("PUT", path, body, headers), incident_id, acts=True)
+        if etag is None:
+            self._refuse_existing(path)
+            answer = self._send("PUT", path, {"properties": properties}, share=0.5)
+        else:
+            body = {"etag": etag, "properties": properties}
+            answer = self._send("PUT", path, body, {"If-Match": etag})
+        return _incident(answer, incident_id, acts=True)
 
     def comment(self, workspace: str, incident_id: str, comment_id: str, message: str) -> None:
         """Add a comment under a fixed id; the same id again changes nothing for the reader."""
@@ -93,7 +93,10 @@ class ArmIncidentSink:
         """All incidents of a workspace, page by page; each page is one bounded request."""
         answer = self._send("GET", f"{_sentinel(workspace)}/incidents")
         for _ in range(PAGES):
-            for item in answer.get("value") or ():
+            found = answer.get("value")
+            if not isinstance(found, list):
+                raise lost_answer("list incidents", workspace, acts=False)
+            for item in found:
                 yield _incident(item, "")
             following = answer.get("nextLink")
             if not following:
@@ -101,13 +104,28 @@ class ArmIncidentSink:
             answer = self._follow(str(following))
         raise Permanent(f"more than {PAGES} pages of incidents", where=workspace)
 
+    def _refuse_existing(self, path: str) -> None:
+        try:
+            self._send("GET", path, share=0.5)
+        except Missing:
+            return
+        raise Conflict("the incident exists", where=path)
+
     def _follow(self, link: str) -> Json:
         """The page behind a link, if it leads to where we are."""
         if _origin(link) != _origin(self._endpoint):
             raise Permanent("incidents go on at a foreign address", where=repr(link[:200]))
-        return self._request(HttpRequest("GET", link), "the next page", acts=False)
+        return self._request(HttpRequest("GET", link), "the next page", self._seconds)
 
-    def _send(self, method: str, path: str, body: Json | None = None, headers: Any = None) -> Json:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        share: float = 1.0,
+    ) -> Json:
         request = HttpRequest(
             method,
             f"{self._endpoint}{path}",
@@ -115,18 +133,17 @@ class ArmIncidentSink:
             headers=headers,
             json=body,
         )
-        return self._request(request, path, acts=method != "GET")
+        return self._request(request, path, self._seconds * share)
 
-    def _request(self, request: HttpRequest, where: str, *, acts: bool) -> Json:
-        what = f"{request.method} in Sentinel"
+    def _request(self, request: HttpRequest, where: str, seconds: float) -> Json:
+        what, acts = f"{request.method} in Sentinel", request.method != "GET"
+        options = one_request(seconds)
+        timeouts = {name: options[name] for name in ("connection_timeout", "read_timeout")}
         with translated(what, where, acts=acts):
-            response = self._client.send_request(request, **self._timeouts)
+            response = self._client.send_request(request, **timeouts)
             if response.status_code not in (200, 201):
                 raise HttpResponseError(response=response)
-        try:
             answer = response.json()
-        except (ValueError, RecursionError) as error:
-            raise lost_answer(what, where, acts=acts) from error
         if not isinstance(answer, dict):
             raise lost_answer(what, where, acts=acts)
         return answer

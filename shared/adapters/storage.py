@@ -22,7 +22,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettin
 from azure.storage.filedatalake import DataLakeServiceClient, FileSystemClient
 
 from shared import contract
-from shared.adapters.azure_errors import one_request, service_code, translated
+from shared.adapters.azure_errors import one_request, translated
 from shared.adapters.storage_requests import (
     Options,
     Patience,
@@ -34,8 +34,10 @@ from shared.adapters.storage_requests import (
     refuse_missing_container,
     twice,
     unless_missing,
+    unless_past_end,
+    whole_seconds,
 )
-from shared.errors import Conflict, Missing, OutcomeUnknown, TidehuntError, TooLarge, Transient
+from shared.errors import Conflict, Missing, OutcomeUnknown, TooLarge, Transient
 from shared.model import BlobStat, Document, Entry, Json
 
 DOCUMENT_BYTES = 4_000_000
@@ -47,7 +49,10 @@ _JSON = ContentSettings(content_type="application/json")
 def blob_client(
     endpoint: str, credential: TokenCredential, call_seconds: float
 ) -> BlobServiceClient:
-    """Client of an account's Blob endpoint; takes its Data Lake address too."""
+    """Client of an account's Blob endpoint; takes its Data Lake address too.
+
+    It carries the bounds of listings, which are pages of a request each.
+    """
     address = endpoint.replace(".dfs.", ".blob.", 1)
     return BlobServiceClient(address, credential=credential, **_client_options(call_seconds))
 
@@ -57,7 +62,7 @@ def lake_client(
 ) -> DataLakeServiceClient:
     """Client of an account's Data Lake endpoint.
 
-    Its listings take no options for a call, so that the client itself must carry the bounds.
+    It carries the bounds of listings: `get_paths` takes no options for a call.
     """
     return DataLakeServiceClient(endpoint, credential=credential, **_client_options(call_seconds))
 
@@ -67,14 +72,14 @@ def _client_options(call_seconds: float) -> Options:
     return {
         **one_request(call_seconds * 0.45),
         "retry_total": 1,
-        "initial_backoff": call_seconds / 20,
+        "initial_backoff": call_seconds / 50,
         "increment_base": 0,
         "random_jitter_range": 0,
     }
 
 
 class BlobLedger:
-    """`ports.Ledger` over one container. `nonce` is a reserved key of a document."""
+    """`ports.Ledger` over a container of blob_client's. `nonce` is a reserved key of a document."""
 
     def __init__(self, container: ContainerClient, call_seconds: float) -> None:
         self._container = container
@@ -127,7 +132,7 @@ class BlobLedger:
                 for blob in self._container.list_blobs(
                     name_starts_with=folder_of(prefix) or None,
                     include=["metadata"],
-                    **one_request(self._seconds),
+                    timeout=whole_seconds(self._seconds),
                 )
                 if not _is_directory(blob.metadata)
             ]
@@ -176,7 +181,7 @@ class BlobLedger:
                 )
                 return found.readall(), quoted(found.properties.etag)
 
-        return unless_missing(lambda: twice(request, patience))
+        return unless_missing(lambda: unless_past_end(lambda: twice(request, patience), (b"", "")))
 
     def _where(self, path: str) -> str:
         return f"{self._container.container_name}/{path}"
@@ -195,7 +200,7 @@ class AdlsExportLake:
             names = [
                 system.name.lower().removeprefix("am-")
                 for system in self._service.list_file_systems(
-                    name_starts_with="am-", **one_request(self._seconds)
+                    name_starts_with="am-", timeout=whole_seconds(self._seconds)
                 )
             ]
         return sorted(name for name in names if contract.TABLE.fullmatch(name))
@@ -204,7 +209,7 @@ class AdlsExportLake:
         """Files below a folder of a table's container, recursively; empty when there is none."""
         files = self._service.get_file_system_client(contract.export_container(table))
         try:
-            return _files_below(files, folder)
+            return _files_below(files, folder, self._seconds)
         except Missing:
             return []
 
@@ -242,7 +247,7 @@ class AdlsResultLake:
 
     def paths(self, folder: str) -> Sequence[BlobStat]:
         """Files below a folder, recursively; empty when there is none."""
-        return _files_below(self._files, folder)
+        return _files_below(self._files, folder, self._seconds)
 
     def _chunks(self, path: str, offset: int) -> Iterator[bytes]:
         while True:
@@ -254,7 +259,7 @@ class AdlsResultLake:
             offset += len(chunk)
 
     def _range(self, path: str, offset: int, length: int) -> bytes:
-        """Bytes of a range; empty behind the end, where the service answers 416 (for a length)."""
+        """Bytes of a range; empty behind the end."""
         file = self._files.get_file_client(checked(path))
 
         def request(options: Options) -> bytes:
@@ -264,12 +269,7 @@ class AdlsResultLake:
                     offset=offset, length=length, decompress=False, **options
                 ).readall()
 
-        try:
-            return twice(request, Patience(self._seconds))
-        except TidehuntError as error:
-            if service_code(error) != "InvalidRange":
-                raise
-            return b""
+        return unless_past_end(lambda: twice(request, Patience(self._seconds)), b"")
 
     def _where(self, path: str) -> str:
         return f"{self._container.container_name}/{path}"
@@ -290,14 +290,17 @@ def cut_lines(chunks: Iterator[bytes], offset: int, limit: int) -> Iterator[tupl
         yield line, offset
 
 
-def _files_below(files: FileSystemClient, folder: str) -> Sequence[BlobStat]:
+def _files_below(files: FileSystemClient, folder: str, seconds: float) -> Sequence[BlobStat]:
     """Every page of a listing, by the client's own bounds; empty when there is no such folder."""
 
     def listing() -> list[BlobStat]:
         with translated("list files", f"{files.file_system_name}/{folder}", acts=False):
+            found = files.get_paths(
+                path=folder_of(folder) or None, recursive=True, timeout=whole_seconds(seconds)
+            )
             return [
                 BlobStat(path.name, int(path.content_length or 0), quoted(path.etag))
-                for path in files.get_paths(path=folder_of(folder) or None, recursive=True)
+                for path in found
                 if not path.is_directory
             ]
 

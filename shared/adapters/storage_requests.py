@@ -23,6 +23,7 @@ from shared.errors import (
     Forbidden,
     Missing,
     OutcomeUnknown,
+    Rejected,
     Throttled,
     Transient,
 )
@@ -37,15 +38,15 @@ class Patience:
     """The time of one call, shared by its requests: each may use half of what is left."""
 
     def __init__(self, seconds: float) -> None:
-        self._pause = seconds / 20
+        self._pause = seconds / 50
         self._until = time.monotonic() + seconds
 
     def options(self) -> Options:
-        """Options of the next request; `timeout` is the service's own bound, in whole seconds."""
+        """Options of the next request."""
         seconds = max(self._until - time.monotonic(), 0.1) / 2
         return {
             **one_request(seconds),
-            "timeout": max(1, math.ceil(seconds)),
+            "timeout": whole_seconds(seconds),
             "raw_request_hook": self.hold,
         }
 
@@ -57,6 +58,11 @@ class Patience:
         """Stop a request that the SDK would send after the call's time."""
         if time.monotonic() >= self._until:
             raise Transient("storage took longer than a call may take")
+
+
+def whole_seconds(seconds: float) -> int:
+    """A bound as storage itself takes it (`timeout`): at least one second."""
+    return max(1, math.ceil(seconds))
 
 
 def twice(request: Callable[[Options], T], patience: Patience) -> T:
@@ -81,6 +87,16 @@ def unless_missing(read: Callable[[], T]) -> T | None:
     except Missing as error:
         refuse_missing_container(error)
         return None
+
+
+def unless_past_end(read: Callable[[], T], past_end: T) -> T:
+    """What was read, or `past_end` for a range behind the last byte: 416, also of an empty file."""
+    try:
+        return read()
+    except Rejected as error:
+        if service_code(error) != "InvalidRange":
+            raise
+        return past_end
 
 
 def refuse_missing_container(error: Missing) -> None:

@@ -20,9 +20,8 @@ from typing import Any, Literal
 
 from azure.synapse.spark import SparkClient
 from azure.synapse.spark.models import SparkBatchJob, SparkBatchJobOptions
-from msrest.exceptions import ClientException
 
-from shared.adapters.azure_errors import lost_answer, one_request, service_text, translated
+from shared.adapters.azure_errors import one_request, service_text, translated
 from shared.errors import Conflict, Missing, Permanent, Rejected, TidehuntError, Transient
 from shared.model import EngineJob, JobRequest
 
@@ -73,29 +72,28 @@ class SynapseEngine:
         OutcomeUnknown when the answer was lost, Transient when it surely did not start and may
         later, Permanent when it never will.
         """
-        with _submission(request.job_id), _livy("submit a job", request.job_id, acts=True):
+        with _submission(request.job_id), translated("submit a job", request.job_id, acts=True):
             job = self._batches.create_spark_batch_job(
                 _batch(request, self._pool), detailed=True, **self._request
             )
-        if job.id is None:
-            raise lost_answer("submit a job", request.job_id, acts=True)
-        return str(job.id)
+            return str(int(job.id))
 
     def get(self, engine_id: str) -> EngineJob | None:
         """The job, or None when the engine has forgotten it."""
         try:
-            with _livy("look at a job", engine_id, acts=False):
-                job = self._batches.get_spark_batch_job(
-                    int(engine_id), detailed=True, **self._request
+            with translated("look at a job", engine_id, acts=False):
+                return _engine_job(
+                    self._batches.get_spark_batch_job(
+                        int(engine_id), detailed=True, **self._request
+                    )
                 )
         except Missing:
             return None
-        return _engine_job(job)
 
     def cancel(self, engine_id: str) -> None:
         """Ask the engine to stop the job; fine when it has ended or is gone."""
         try:
-            with _livy("cancel a job", engine_id, acts=True):
+            with translated("cancel a job", engine_id, acts=True):
                 self._batches.cancel_spark_batch_job(int(engine_id), **self._request)
         except (Missing, Conflict):
             return
@@ -113,11 +111,11 @@ class SynapseEngine:
             start += len(page)
 
     def _page(self, start: int) -> Sequence[EngineJob]:
-        with _livy("list jobs", f"from {start}", acts=False):
+        with translated("list jobs", f"from {start}", acts=False):
             page = self._batches.get_spark_batch_jobs(
                 from_parameter=start, size=PAGE, detailed=True, **self._request
             )
-        return [_engine_job(job) for job in page.sessions or [] if job.id is not None]
+            return [_engine_job(job) for job in page.sessions or []]
 
 
 def _batch(request: JobRequest, pool: EnginePool) -> SparkBatchJobOptions:
@@ -134,16 +132,6 @@ def _batch(request: JobRequest, pool: EnginePool) -> SparkBatchJobOptions:
         driver_cores=pool.driver_cores,
         driver_memory=pool.driver_memory,
     )
-
-
-@contextmanager
-def _livy(what: str, where: str, *, acts: bool) -> Iterator[None]:
-    try:
-        with translated(what, where, acts=acts):
-            yield
-    except (ClientException, AttributeError, TypeError, ValueError) as error:
-        # msrest's own errors for an answer of another shape, and its accidents with worse ones.
-        raise lost_answer(what, where, acts=acts) from error
 
 
 @contextmanager
@@ -176,7 +164,7 @@ def _refusal(error: Rejected, job_id: str) -> TidehuntError:
 def _engine_job(job: SparkBatchJob) -> EngineJob:
     tags = job.tags or {}
     return EngineJob(
-        engine_id=str(job.id),
+        engine_id=str(int(job.id)),
         job_id=str(tags.get(JOB_TAG) or job.name or ""),
         state=_state(_word(job.result), _word(job.state)),
         reason=_reason(job),

@@ -179,6 +179,7 @@ def measure_intervals(series: DataFrame) -> DataFrame:
     steps: list[dict[str, Column]] = [
         {
             "Times": F.transform("Events", lambda event: event["Time"]),
+            "Hostnames": F.transform("Events", lambda event: event["DstHostname"]),
             "Sizes": F.sort_array(sizes),
         },
         {
@@ -202,7 +203,7 @@ def measure_intervals(series: DataFrame) -> DataFrame:
     ]
     for step in steps:
         series = series.withColumns(step)
-    return series.drop("Intervals", "Off", "Core", "Sizes", "OffSizes")
+    return series.drop("Events", "Intervals", "Off", "Core", "Sizes", "OffSizes")
 
 
 def score_timing(series: DataFrame, params: Params) -> DataFrame:
@@ -234,43 +235,43 @@ def keep_best_series(series: DataFrame) -> DataFrame:
     rhythmic = F.col("Timing") >= COMPARABLE
     return best.withColumns(
         {
-            "Events": F.when(rhythmic, F.col("Events")),
             "Times": F.when(rhythmic, F.col("Times")),
+            "Hostnames": F.when(rhythmic, F.col("Hostnames")),
             "SrcIsPrivate": x.is_private("SrcIpAddr"),
         }
     )
 
 
 def count_peers(pairs: DataFrame) -> DataFrame:
-    """Hosts that talk to the destination, hosts and destinations that share the rhythm.
+    """Hosts that talk to the destination; hosts, and destinations, that share the rhythm.
 
-    Comparable is the interval, at the destination's address or name; or, at any destination,
-    interval, port and size together: the same software. Two overlapping grids of intervals
-    stand in for a comparison of each with each.
+    Comparable is the interval, at one address or name; or, at any destination, interval, port
+    and size together: the same software. Two overlapping grids of intervals stand in for a
+    comparison of each with each.
     """
-    hosts = F.size(F.collect_set("SrcIpAddr").over(_group("Dst", "DstPortNumber")))
-    names = F.transform("Events", lambda event: event["DstHostname"])
-    rhythmic = (
-        pairs.withColumn("HostsAtDestination", hosts)
-        .filter(F.col("Timing") >= COMPARABLE)
-        .withColumn("DstHostname", x.commonest(names))
+    here = _group("Dst", "DstPortNumber")
+    name = F.when(F.col("Timing") >= COMPARABLE, x.commonest("Hostnames"))
+    named = pairs.withColumn("DstHostname", name).withColumns(
+        {
+            "HostsAtDestination": F.size(F.collect_set("SrcIpAddr").over(here)),
+            "Place": F.coalesce(F.max("DstHostname").over(here), "Dst"),
+        }
     )
     log = F.log("IntervalSeconds")
     grids = (("A", 0.4, 0.0), ("B", 0.4, 0.5), ("C", 0.1, 0.0), ("D", 0.1, 0.5))
-    places = {f"Grid{name}": F.floor(log / width + shift) for name, width, shift in grids}
-    places["Place"] = F.coalesce("DstHostname", "Dst")
+    cells = {f"Grid{name}": F.floor(log / width + shift) for name, width, shift in grids}
     # A size that is not logged is nobody's: it must not make all who lack one look alike.
-    places["Software"] = F.coalesce(F.col("MedianBytes").cast("string"), F.concat_ws("|", *PAIR))
-    return rhythmic.withColumns(places).withColumns(
+    software = F.coalesce(F.col("MedianBytes").cast("string"), F.concat_ws("|", *PAIR))
+    rhythmic = named.filter(F.col("Timing") >= COMPARABLE)
+    return rhythmic.withColumns({**cells, "Software": software}).withColumns(
         {
             "HostsWithSameRhythm": F.greatest(
-                *_distinct("SrcIpAddr", ("Dst", "DstPortNumber"), "AB"),
                 *_distinct("SrcIpAddr", ("Place", "DstPortNumber"), "AB"),
                 *_distinct("SrcIpAddr", ("Software", "DstPortNumber"), "CD"),
             ),
-            "DestinationsWithSameRhythm": F.greatest(
-                *_distinct("Place", ("SrcIpAddr", "DstPortNumber"), "CD")
-            ),
+            "DestinationsWithSameRhythm": _distinct("Place", ("SrcIpAddr", "DstPortNumber"), "A")[
+                0
+            ],
         }
     )
 
@@ -365,9 +366,9 @@ def _title() -> Column:
 
 def _evidence() -> Column:
     """Facts for people; EventTimes (epoch seconds) is for the picture."""
-    names = F.array_distinct(F.transform("Events", lambda event: event["DstHostname"]))
+    names = F.filter(F.array_distinct("Hostnames"), F.isnotnull)
     return F.struct(
-        F.size("Events").alias("Events"),
+        F.size("Times").alias("Events"),
         "Connections",
         F.col("Series").alias("JudgedBy"),
         F.round("IntervalSeconds", 3).alias("IntervalSeconds"),
@@ -384,7 +385,7 @@ def _evidence() -> Column:
         "DestinationsWithSameRhythm",
         "NetworkProtocol",
         "SourceTable",
-        F.slice(F.sort_array(F.filter(names, F.isnotnull)), 1, 5).alias("Hostnames"),
+        F.slice(F.sort_array(names), 1, 5).alias("Hostnames"),
         F.transform(x.sample("Times", PICTURE), lambda time: time.cast("decimal(13,3)")).alias(
             "EventTimes"
         ),

@@ -1,0 +1,341 @@
+"""Jobs: one POST each, adopted or lost, watched to their end, within their caps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared import contract as c
+from shared.errors import OutcomeUnknown, Permanent, Throttled, Transient
+from shared.model import Job, Run
+from shared.records import Kept, run_path
+from tests.unit import house
+from tests.unit.house import OTHER, WORKSPACE, House, a_run, manifest
+
+DAY = "20260309"
+
+
+def fast(**changes: str) -> House:
+    """A house that coalesces and settles at once."""
+    at_once = {"coalesce_seconds": "0", "settle_seconds": "0", "readback_seconds": "0"}
+    return house.build(None, **at_once, **changes)
+
+
+def waiting(home: House, *runs: Run) -> list[str]:
+    """Save runs that wait; their ids."""
+    for run in runs or (a_run(),):
+        kept = Kept(run_path(run), run, None)
+        home.deployment.records.save(kept, run)
+    return [run.id for run in runs]
+
+
+def numbered(count: int, **changes: Any) -> list[Run]:
+    return [a_run(id=f"{DAY}-beaconing-number-{n:03d}-r0", **changes) for n in range(count)]
+
+
+def jobs(home: House) -> list[Job]:
+    return [kept.value for kept in home.deployment.records.jobs()]
+
+
+def only_run(home: House) -> Run:
+    (run,) = home.runs().values()
+    return run
+
+
+def fail_once(home: House, operation: str, error: Exception, phase: str = "before") -> list[int]:
+    """Let one operation fail once; the list tells that it did."""
+    fired: list[int] = []
+
+    def hook(at: str, what: str, _subject: str) -> None:
+        if (at, what) == (phase, operation) and not fired:
+            fired.append(1)
+            raise error
+
+    home.wire.hook = hook
+    return fired
+
+
+@pytest.fixture
+def home() -> House:
+    return fast()
+
+
+# --- the one POST -------------------------------------------------------------------------------
+
+
+def test_a_waiting_run_gets_a_plan_and_one_post(home: House) -> None:
+    waiting(home)
+    home.tick()
+    (request,) = home.engine.requests
+    (job,) = jobs(home)
+    assert (job.status, job.engine_id, job.id) == ("running", "0", request.job_id)
+    assert (only_run(home).status, only_run(home).job, only_run(home).attempt) == (
+        "assigned", job.id, 1,
+    )  # fmt: skip
+    assert c.JOB_ID.fullmatch(job.id)
+    assert [run["run_id"] for run in home.plan(job.id)["runs"]] == [a_run().id]
+    home.tick(3)
+    assert len(home.engine.requests) == 1
+
+
+def test_a_lost_answer_is_looked_up_and_adopted_never_posted_again(home: House) -> None:
+    waiting(home)
+    fired = fail_once(home, "engine.submit", OutcomeUnknown("reset"), "after")
+    home.tick()
+    assert fired and jobs(home)[0].status == "submitting"
+    home.tick()
+    assert jobs(home)[0].status == "submitting"
+    home.tick()
+    assert (jobs(home)[0].status, jobs(home)[0].engine_id) == ("running", "0")
+    assert len(home.engine.requests) == 1
+
+
+def test_a_lost_request_is_lost_after_two_looks_and_another_job_goes_out(home: House) -> None:
+    waiting(home)
+    fail_once(home, "engine.submit", OutcomeUnknown("reset"))
+    home.tick()
+    (first,) = jobs(home)
+    home.tick(3)
+    assert (jobs(home)[0].status, jobs(home)[0].looks) == ("submitting", 1)
+    home.tick(2)
+    assert home.engine.requests == []
+    home.tick(3)
+    assert [request.job_id for request in home.engine.requests] != [first.id]
+    assert (len(home.engine.requests), only_run(home).attempt) == (1, 1)
+    assert home.deployment.records.ledger.read(f"active/jobs/{first.id}.json") is None
+
+
+def test_no_capacity_is_waited_for_however_long(home: House) -> None:
+    waiting(home)
+    home.wire.hook = _always("engine.submit", Throttled("429"))
+    home.tick(60 * 5)
+    assert (only_run(home).status, home.engine.requests) == ("waiting", [])
+    assert 10 <= home.documents("budget/")["budget/20260310.json"]["jobs"] <= 25
+    home.wire.hook = lambda *_: None
+    home.live(1)
+    assert only_run(home).status == "done"
+
+
+def _always(operation: str, error: Exception) -> Callable[[str, str, str], None]:
+    def hook(phase: str, what: str, _subject: str) -> None:
+        if (phase, what) == ("before", operation):
+            raise error
+
+    return hook
+
+
+def test_a_permanent_refusal_holds_the_run_and_is_tried_hourly(home: House) -> None:
+    waiting(home)
+    home.wire.hook = _always("engine.submit", Permanent("more cores than the pool has"))
+    home.tick(3)
+    run = only_run(home)
+    assert (run.status, run.attempt) == ("held", 0) and "more cores" in run.reason
+    home.wire.hook = lambda *_: None
+    home.tick(50)
+    assert home.engine.requests == []
+    home.live(1)
+    assert only_run(home).status == "done"
+
+
+# --- watching -----------------------------------------------------------------------------------
+
+
+def test_success_without_a_manifest_fails_over_to_three_jobs_and_then_fails(home: House) -> None:
+    waiting(home)
+    for attempt in (1, 2, 3):
+        home.tick(8)
+        assert (len(home.engine.requests), only_run(home).attempt) == (attempt, attempt)
+        home.engine.enter(str(attempt - 1), "succeeded")
+        home.tick(4)
+        assert only_run(home).status == "assigned"  # the grace of 5 minutes
+        home.tick(3)
+    assert only_run(home).status == "failed" and "after 3 jobs" in only_run(home).reason
+    home.tick(60)
+    assert len(home.engine.requests) == 3 and jobs(home) == []
+    assert [event[1] for event in home.notifier.events] == ["Tidehunt.RunEnded"]
+
+
+def test_a_dead_job_with_a_complete_manifest_is_delivered(home: House) -> None:
+    waiting(home)
+    home.tick()
+    home.land_results(jobs(home)[0].id, a_run().id, [house.a_finding()])
+    home.engine.enter("0", "failed", "driver died")
+    home.tick(5)
+    assert (only_run(home).status, len(home.sink.rows)) == ("done", 1)
+    assert len(home.engine.requests) == 1
+
+
+def test_a_manifest_is_taken_while_its_job_still_runs_and_the_job_ends_by_itself(
+    home: House,
+) -> None:
+    waiting(home)
+    home.tick()
+    home.engine.enter("0", "running")
+    home.tick()
+    home.land_results(jobs(home)[0].id, a_run().id, [])
+    home.tick(5)
+    assert only_run(home).status == "done"
+    assert home.engine.jobs["0"].state == "running"  # it still has its report to write
+    home.work()
+    home.tick(2)
+    assert jobs(home) == []
+
+
+def test_a_forgotten_job_is_looked_for_three_times_and_then_its_manifest_decides(
+    home: House,
+) -> None:
+    waiting(home)
+    home.tick()
+    job = jobs(home)[0]
+    home.engine.forget("0")
+    home.tick(2)
+    assert jobs(home)[0].status == "running"
+    home.tick()
+    assert jobs(home)[0].outcome == "forgotten"
+    home.land_results(job.id, a_run().id, [])
+    home.tick(2)
+    assert only_run(home).status == "done"
+
+
+def test_a_hunt_that_raised_fails_at_once(home: House) -> None:
+    waiting(home)
+    home.tick()
+    body = manifest(jobs(home)[0].id, a_run().id, {}, status="failed", error="KeyError: 'x'\x00\n")
+    home.results.plant(c.manifest_path(jobs(home)[0].id, a_run().id), body)
+    home.engine.enter("0", "succeeded")
+    home.tick(2)
+    assert (only_run(home).status, only_run(home).reason) == ("failed", "KeyError: 'x'  ")
+    assert len(home.engine.requests) == 1
+
+
+@pytest.mark.parametrize(("state", "deadline"), [("queued", 30), ("running", 60)])
+def test_deadlines_cancel_a_job(home: House, state: Any, deadline: int) -> None:
+    waiting(home)
+    home.tick()
+    home.engine.enter("0", state)
+    home.tick(deadline)
+    assert home.engine.jobs["0"].state == state
+    home.tick(2)
+    assert home.engine.jobs["0"].state == "cancelled"
+    home.tick(7)
+    # A job that never left the queue uses up none of the run's three.
+    assert (len(home.engine.requests), only_run(home).attempt) == (2, 1 + (state == "running"))
+
+
+def test_a_job_that_nobody_waits_for_is_cancelled(home: House) -> None:
+    waiting(home)
+    home.tick()
+    home.deployment.records.ledger.put(
+        f"requests/{a_run().id}.cancel.json",
+        {"schema": 1, "kind": "cancel", "run_id": a_run().id, "asked": home.clock().isoformat()},
+    )
+    home.tick(2)
+    assert only_run(home).status == "cancelled"
+    assert home.engine.jobs["0"].state == "cancelled"
+    home.tick(8)
+    assert jobs(home) == []
+
+
+# --- sharing and caps ---------------------------------------------------------------------------
+
+
+def test_due_runs_of_one_workspace_share_a_job_newest_first(home: House) -> None:
+    runs = [
+        a_run(id=f"202603{day}-beaconing-x-r0", slot=house.day_window(f"202603{day}"))
+        for day in ("01", "03", "02")
+    ]
+    waiting(home, *runs)
+    home.tick()
+    (request,) = home.engine.requests
+    planned = [run["run_id"] for run in home.plan(request.job_id)["runs"]]
+    assert planned == [f"202603{day}-beaconing-x-r0" for day in ("03", "02", "01")]
+
+
+def test_one_due_run_takes_along_those_that_still_coalesce(home: House) -> None:
+    early, late = numbered(2)
+    later = home.clock() + timedelta(hours=1)
+    waiting(home, replace(early, next_at=later), replace(late, next_at=later))
+    home.tick(60)
+    assert home.engine.requests == []
+    home.tick()
+    assert len(home.plan(home.engine.requests[0].job_id)["runs"]) == 2
+
+
+def test_workspaces_never_share_a_job() -> None:
+    home = fast(workspaces=f"{WORKSPACE};{OTHER}")
+    one, other = numbered(2)
+    waiting(home, one, replace(other, workspace=OTHER))
+    home.tick()
+    plans = [home.plan(request.job_id) for request in home.engine.requests]
+    assert [plan["workspace"]["resource_id"] for plan in plans] == [WORKSPACE, OTHER]
+    assert [len(plan["runs"]) for plan in plans] == [1, 1]
+
+
+def test_a_run_that_kills_its_job_ends_up_alone(home: House) -> None:
+    runs = numbered(7)
+    waiting(home, *runs)
+    poison, sizes = runs[3].id, []
+    for _ in range(40):
+        for engine_id, job in list(home.engine.jobs.items()):
+            if job.state == "queued":
+                planned = [run["run_id"] for run in home.plan(job.job_id)["runs"]]
+                sizes.append(len(planned))
+                if poison in planned:
+                    home.engine.enter(engine_id, "failed", "out of memory")
+        home.work()
+        home.tick()
+    ends = {run.id: run.status for run in home.runs().values()}
+    assert ends.pop(poison) == "failed"
+    assert set(ends.values()) == {"done"}
+    assert sorted(sizes, reverse=True) == [7, 5, 2, 1, 1, 1, 1, 1][: len(sizes)]
+
+
+def test_jobs_at_once_and_a_day_are_capped() -> None:
+    home = fast(jobs_at_once="2", jobs_a_day="3")
+    waiting(home, *numbered(80))
+    home.tick(3)
+    assert len(home.engine.requests) == 2
+    home.live(2, 600)
+    assert len(home.engine.requests) == 3
+    assert sum(run.status == "waiting" for run in home.runs().values()) == 80 - 75
+    home.live(27, 3600)
+    assert {run.status for run in home.runs().values()} == {"done"}
+    assert home.documents("budget/")["budget/20260310.json"]["jobs"] == 3
+
+
+def test_a_run_that_cannot_be_planned_is_held_and_spares_its_job(home: House) -> None:
+    gone, good = numbered(2)
+    waiting(home, replace(gone, hunt="no_such_hunt"), good)
+    home.tick()
+    held = home.runs()[gone.id]
+    assert held.status == "held" and "no_such_hunt" in held.reason and "Mend" in held.reason
+    assert [r["run_id"] for r in home.plan(home.engine.requests[0].job_id)["runs"]] == [good.id]
+
+
+# --- what is not as it should be ------------------------------------------------------------------
+
+
+def test_a_run_whose_job_is_nowhere_goes_on(home: House) -> None:
+    waiting(home, a_run(status="assigned", job="job-20260101000000-00000000", attempt=1))
+    home.tick(2)
+    assert len(home.engine.requests) == 1
+
+
+def test_a_broken_job_is_no_reason_for_a_second_one(home: House) -> None:
+    waiting(home, a_run(status="assigned", job="job-20260101000000-00000000", attempt=1))
+    home.ledger.plant("active/jobs/job-20260101000000-00000000.json", b"{")
+    home.tick(3)
+    assert home.engine.requests == []
+
+
+def test_a_trouble_of_the_engine_changes_nothing(home: House) -> None:
+    waiting(home)
+    home.tick()
+    before = (jobs(home), home.runs())
+    home.wire.hook = _always("engine.get", Transient("503"))
+    home.tick(3)
+    assert (jobs(home), home.runs()) == before

@@ -1,0 +1,215 @@
+"""What a job may read, frozen; and the copies that its report brings back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from shared import contract as c
+from shared import jobs, plans
+from shared.errors import Transient
+from shared.model import Job, Json, Param, Run
+from shared.records import Kept, run_path
+from spark.plan import parse_plan
+from tests.unit import house
+from tests.unit.house import START, TABLE, WORKSPACE, House, a_run, hours_of_days, spec
+
+DAY = "20260309"
+JOB = Job("job-20260310000500-0123abcd", WORKSPACE, (), "planned", START, START)
+
+
+def planned(home: House, *runs: Run) -> Json:
+    """The plan of a job for these runs, as it lies in the lake."""
+    plans.write_plan(home.turn(), JOB, runs or (a_run(),))
+    return home.plan(JOB.id)
+
+
+def test_the_data_plane_reads_the_plan_as_it_was_meant() -> None:
+    home = house.build([spec(params=(Param("threshold", 0.7),))])
+    home.land(hours_of_days(DAY), event=False)
+    planned(home, a_run(params={"threshold": 0.9}))
+    plan = parse_plan(home.results.read(c.plan_path(JOB.id), 10**6) or b"")
+    assert (plan.job_id, plan.workspace, plan.max_findings) == (JOB.id, WORKSPACE, 10_000)
+    assert plan.results == f"abfss://results@tidehuntstate.dfs.core.windows.net/jobs/{JOB.id}"
+    assert plan.exports_host == "tidehuntexports.dfs.core.windows.net"
+    assert plan.deadline - plan.created == timedelta(seconds=1800 + 3600)
+    (run,) = plan.runs
+    assert (run.slot, run.window) == (
+        (a_run().slot.start, a_run().slot.end), (a_run().window.start, a_run().window.end),
+    )  # fmt: skip
+    assert (run.params, run.hunt.module, run.hunt.finding_key) == (
+        {"threshold": 0.9}, "beaconing", ("SrcIpAddr", "DstIpAddr"),
+    )  # fmt: skip
+    assert [hour.hour for hour in plan.hours(TABLE)] == hours_of_days(DAY)
+
+
+def test_a_plan_names_each_hour_of_all_windows_once_and_no_other() -> None:
+    home = house.build()
+    home.land(["2026021623", "2026021700", "2026030800", "2026030923", "2026031000"], event=False)
+    home.land(["2026030923"], table="mytable_cl", event=False)
+    yesterday = a_run(
+        id="20260308-x-r0",
+        slot=house.day_window("20260308"),
+        window=house.day_window("20260308", 2),
+    )
+    plan = planned(home, a_run(), yesterday)
+    assert list(plan["tables"]) == [TABLE]
+    hours = [hour["hour"] for hour in plan["tables"][TABLE]["hours"]]
+    assert hours == ["2026021700", "2026030800", "2026030923"]
+    assert len(plan["runs"]) == 2
+
+
+def test_the_lake_is_listed_for_the_plan_whatever_events_or_sweeps_saw() -> None:
+    home = house.build()
+    home.land(["2024050105"], event=False)
+    window = house.day_window("20240501", 3)
+    plan = planned(home, a_run(slot=house.day_window("20240501"), window=window))
+    assert [hour["hour"] for hour in plan["tables"][TABLE]["hours"]] == ["2024050105"]
+    home.land(["2024050105"], "{}\n{}", event=False)
+    again = planned(home, a_run(slot=house.day_window("20240501"), window=window))
+    assert again["tables"] != plan["tables"]
+
+
+def test_a_table_that_is_not_exported_is_not_planned() -> None:
+    home = house.build([spec(tables=(TABLE, "vmconnection"))])
+    assert planned(home)["tables"] == {}
+    home.land([f"{DAY}01"], event=False)
+    assert list(planned(home)["tables"]) == [TABLE]
+
+
+def test_a_broken_day_is_left_out_and_the_others_are_read() -> None:
+    home = house.build()
+    home.land(["2026030801", f"{DAY}01"], event=False)
+    home.ledger.plant(f"days/{c.workspace_key(WORKSPACE)}/{TABLE}/20260308.json", b"{")
+    assert [hour["hour"] for hour in planned(home)["tables"][TABLE]["hours"]] == [f"{DAY}01"]
+
+
+def test_a_job_is_asked_for_by_code_hash_and_plan() -> None:
+    request = plans.job_request(house.build().deployment, JOB)
+    code = f"abfss://code@tidehuntstate.dfs.core.windows.net/{'0f' * 16}"
+    assert (request.job_id, request.main, request.py_files) == (
+        JOB.id, f"{code}/main.py", (f"{code}/code.zip",),
+    )  # fmt: skip
+    assert request.arguments == (
+        f"abfss://results@tidehuntstate.dfs.core.windows.net/jobs/{JOB.id}/plan.json",
+    )
+    assert request.conf["spark.sql.session.timeZone"] == "UTC"
+
+
+def test_references_are_snapshotted_into_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "allow_list.yaml").write_text("- {destination: 192.0.2.7, reason: ours}\n")
+    home = house.build([spec(reference_data=("allow_list", "nobody_gave"))],
+                       reference_folder=str(tmp_path))  # fmt: skip
+    (run,) = planned(home)["runs"]
+    assert run["references"] == {
+        "allow_list": [{"destination": "192.0.2.7", "reason": "ours"}], "nobody_gave": [],
+    }  # fmt: skip
+
+
+def test_why_a_run_cannot_be_planned_is_said(tmp_path: Path) -> None:
+    home = house.build([spec(reference_data=("allow_list",))], reference_folder=str(tmp_path))
+    assert plans.why_unplannable(home.deployment, a_run()) == ""
+    assert "no_such" in plans.why_unplannable(home.deployment, a_run(hunt="no_such"))
+    (tmp_path / "allow_list.yaml").write_text("- [unclosed\n")
+    assert "allow_list.yaml" in plans.why_unplannable(home.deployment, a_run())
+
+
+# --- copies -------------------------------------------------------------------------------------
+
+
+def posted() -> tuple[House, str]:
+    """A house whose only run is with the pool, and its job's id."""
+    home = house.build(coalesce_seconds="0", readback_seconds="0", settle_seconds="86400")
+    home.land(hours_of_days(DAY))
+    home.deployment.records.save(Kept(run_path(a_run()), a_run(), None), a_run())
+    home.tick()
+    return home, home.engine.requests[0].job_id
+
+
+@pytest.mark.parametrize(
+    "report",
+    [b"{", b"[]", b'{"copies": 7}', b'{"copies": [7]}', b'{"copies": [{"table": "t"}]}',
+     b"[" * 100_000, b'{"copies": [{"table": "../x", "hour": "2026030901", "path": "x"}]}'],
+    ids=range(7),
+)  # fmt: skip
+def test_a_hostile_report_stops_no_run(report: bytes) -> None:
+    home, job_id = posted()
+    home.work()
+    home.results.plant(c.report_path(job_id), report)
+    home.tick(4)
+    assert {run.status for run in home.runs().values()} == {"done"}
+    assert home.documents("active/") == {}
+
+
+def test_copies_are_recorded_where_their_job_may_write_and_nowhere_else() -> None:
+    home, job_id = posted()
+    home.work()
+    report = json.loads(home.results.read(c.report_path(job_id), 10**6) or b"")
+    report["copies"][0]["path"] = report["copies"][1]["path"]
+    report["copies"][3]["path"] += "/../../x"
+    home.results.plant(c.report_path(job_id), json.dumps(report).encode())
+    home.tick(2)
+    hours = home.deployment.records.day(WORKSPACE, TABLE, DAY).value.hours
+    assert [key for key, hour in hours.items() if not hour.copy] == [f"{DAY}00", f"{DAY}03"]
+    assert hours[f"{DAY}05"].copy == report["copies"][5]["path"]
+    assert {hour["copy"] is None for hour in planned(home)["tables"][TABLE]["hours"]} == {
+        True,
+        False,
+    }
+
+
+def test_a_copy_is_used_while_it_is_fresh_and_never_replaced_by_a_smaller_one() -> None:
+    home, job_id = posted()
+    home.work()
+    home.tick(2)
+    copied = planned(home)["tables"][TABLE]["hours"][5]
+    assert copied["copy"].endswith(f"/{job_id}/{DAY}05")
+    kept = home.deployment.records.day(WORKSPACE, TABLE, DAY)
+    fuller = replace(kept.value.hours[f"{DAY}05"], copy_blobs=9)
+    home.deployment.records.save(
+        kept, replace(kept.value, hours={**kept.value.hours, f"{DAY}05": fuller})
+    )
+    home.land([f"{DAY}05"], "{}\n{}\n")
+    home.tick()
+    assert planned(home)["tables"][TABLE]["hours"][5]["copy"] is None
+
+
+def test_a_copy_of_fewer_blobs_is_not_recorded() -> None:
+    home, job_id = posted()
+    home.land([f"{DAY}05"], name="PT05M_1.json")
+    home.work()
+    home.tick(2)
+    before = home.deployment.records.day(WORKSPACE, TABLE, DAY).value
+    report = json.loads(home.results.read(c.report_path(job_id), 10**6) or b"")
+    for copied in report["copies"]:
+        copied.update(blobs=0, fingerprint="of fewer")
+    home.results.plant(c.report_path(job_id), json.dumps(report).encode())
+    jobs.record_copies(home.turn(), replace(JOB, id=job_id))
+    assert home.deployment.records.day(WORKSPACE, TABLE, DAY).value == before
+
+
+def test_a_plan_is_not_written_from_days_that_could_not_be_saved() -> None:
+    home = house.build()
+    home.land([f"{DAY}01"], event=False)
+
+    def refuse(phase: str, operation: str, subject: str) -> None:
+        if (phase, operation) == ("before", "ledger.create") and subject.startswith("days/"):
+            raise Transient("503")
+
+    home.wire.hook = refuse
+    with pytest.raises(Transient):
+        planned(home)
+    assert home.results.paths("jobs") == []
+
+
+def test_a_broken_day_does_not_keep_a_job_from_its_end() -> None:
+    home, _ = posted()
+    home.work()
+    home.ledger.plant(f"days/{c.workspace_key(WORKSPACE)}/{TABLE}/{DAY}.json", b"{")
+    home.tick(4)
+    assert {run.status for run in home.runs().values()} == {"done"}
+    assert home.documents("active/") == {}
