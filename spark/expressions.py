@@ -21,7 +21,11 @@ _PLAIN = r"^[1-9][0-9.]{5,13}[0-9]$"
 _IPV4 = rf"^(?:(?:::|(?:0{{1,4}}:){{5}})ffff:)?({_OCTET}(?:\.{_OCTET}){{3}})(?::\d{{1,5}})?$"
 _IPV6 = r"^\[?((?=[0-9a-f]*:[0-9a-f]*:)[0-9a-f:]{2,39})(?:%[0-9a-z._-]+)?(?:\](?::\d{1,5})?)?$"
 _PORT = r"^(?:\[[^\]]*\]|[^:\[\]/]+):(\d{1,5})$"
-_HOST = r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?([^/?#:@\[\]\s]+?)\.?(?::\d{1,5})?(?:[/?#].*)?$"
+_HOST = (
+    r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?"
+    rf"(?!{_OCTET}(?:\.{_OCTET}){{3}}(?:$|[:/?#]))"
+    r"([^/?#:@\[\]\s]+?)\.?(?::\d{1,5})?(?:[/?#].*)?$"
+)
 _PRIVATE_V4 = (
     r"^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|"
     r"100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.)"
@@ -49,11 +53,13 @@ def let(value: Column, use: Callable[[Column], Column]) -> Column:
 def words(column: str) -> Column:
     """The text of a column, trimmed; null where the log says in words that there is none."""
     text = F.trim(F.col(column).cast("string"))
-    return let(text, lambda text: F.when(~F.lower(text).isin(*NO_VALUE), text))
+    return F.when(~F.lower(text).isin(*NO_VALUE), text)
 
 
-def _found(text: Column, pattern: str) -> Column:
-    return let(F.regexp_extract(text, pattern, 1), lambda found: F.when(found != "", found))
+def found(text: Column, pattern: str) -> Column:
+    """What the first group of a pattern matches; null when the text does not match."""
+    match = F.regexp_extract(text, pattern, 1)
+    return F.when(match != "", match)
 
 
 def address(column: str) -> Column:
@@ -61,21 +67,16 @@ def address(column: str) -> Column:
 
     Null for host names, words and the unspecified address.
     """
-    return let(
-        F.lower(F.trim(column)),
-        lambda text: F.when(text.rlike(_PLAIN), text).otherwise(_parsed(text)),
+    text = F.trim(column)
+    return F.when(text.rlike(_PLAIN), text).otherwise(let(F.lower(text), _taken_apart))
+
+
+def _taken_apart(text: Column) -> Column:
+    v6 = F.when(
+        text.contains(":"), let(F.split(F.regexp_extract(text, _IPV6, 1), "::"), _eight_groups)
     )
-
-
-def _parsed(text: Column) -> Column:
-    v6 = F.when(text.contains(":"), _written_out(F.regexp_extract(text, _IPV6, 1)))
-    found = F.coalesce(_found(text, _IPV4), v6)
-    return let(found, lambda ip: F.when(~ip.rlike(r"^[0.:]+$"), ip))
-
-
-def _written_out(v6: Column) -> Column:
-    """`fe80::1` as `fe80:0:0:0:0:0:0:1`; null when it has not eight groups then."""
-    return let(F.split(v6, "::"), _eight_groups)
+    ip = F.coalesce(found(text, _IPV4), v6)
+    return let(ip, lambda ip: F.when(~ip.rlike(r"^[0.:]+$"), ip))
 
 
 def _eight_groups(halves: Column) -> Column:
@@ -92,8 +93,7 @@ def _eight_groups(halves: Column) -> Column:
 
 def hostname(column: str) -> Column:
     """The host name in a column that holds a name, `name:port` or a URL; null for addresses."""
-    name = F.regexp_extract(F.lower(words(column)), _HOST, 1)
-    return let(name, lambda name: F.when((name != "") & ~name.rlike(_IPV4), name))
+    return found(F.lower(words(column)), _HOST)
 
 
 def port(column: str, beside: str | None = None) -> Column:
@@ -101,7 +101,7 @@ def port(column: str, beside: str | None = None) -> Column:
     number = F.col(column).cast("int")
     if beside is not None:
         number = F.coalesce(number, F.regexp_extract(F.trim(beside), _PORT, 1).cast("int"))
-    return let(number, lambda number: F.when(number.between(0, 65535), number))
+    return F.when(number.between(0, 65535), number)
 
 
 def is_private(ip: str) -> Column:

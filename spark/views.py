@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from shared import contract as c
-from spark.expressions import address, hostname, let, port, words
+from spark.expressions import address, found, hostname, port, words
 
 Tables = Mapping[str, DataFrame]
 """What a hunt gets: its declared tables and views by name, cut to the window."""
@@ -129,10 +129,7 @@ def _begins_or_ends() -> Column:
 
 def _in_message(pattern: str) -> Column:
     """A value that only the text of an ASA's message has."""
-    found = F.regexp_extract(
-        F.when(F.col("Message").startswith("%ASA-"), F.col("Message")), pattern, 1
-    )
-    return let(found, lambda found: F.when(found != "", found))
+    return F.when(F.col("Message").startswith("%ASA-"), found(F.col("Message"), pattern))
 
 
 def _asa_start() -> Column:
@@ -258,12 +255,13 @@ def _says_denied(column: str) -> Column:
 
 
 def _protocol(column: str) -> Column:
-
-    def named(text: Column) -> Column:
-        name = F.when(text == "6", "TCP").when(text == "17", "UDP").when(text == "1", "ICMP")
-        return F.coalesce(name, text)
-
-    return let(F.upper(words(column)), named)
+    text = F.upper(words(column))
+    return (
+        F.when(text == "6", "TCP")
+        .when(text == "17", "UDP")
+        .when(text == "1", "ICMP")
+        .otherwise(text)
+    )
 
 
 def _positive(number: Column) -> Column:

@@ -11,7 +11,7 @@ from types import FrameType
 
 from shared import __version__
 from shared.errors import TidehuntError
-from workbench import commands
+from workbench import commands, hunt_command
 
 EPILOG = """\
 start here:
@@ -81,7 +81,7 @@ def _add_hunt(verbs: Verbs[argparse.ArgumentParser]) -> None:
     hunt.add_argument(
         "--event-shuffle", type=int, metavar="SEED", help="deliver events in random order"
     )
-    hunt.set_defaults(work=commands.hunt)
+    hunt.set_defaults(work=hunt_command.hunt)
 
 
 def _add_serve(verbs: Verbs[argparse.ArgumentParser]) -> None:

@@ -53,12 +53,30 @@ def land(
         _land_file(container, path, exports, landing)
         progress(landing)
     if not landing.days and not landing.future:
-        raise BadInput(
-            "no export blobs below this folder",
-            where=str(source),
-            mend="name a folder that holds am-<table>/WorkspaceResourceId=/.../PT05M.json",
-        )
+        raise _no_blobs(source)
     return landing
+
+
+def workspaces_of(source: Path) -> list[str]:
+    """Resource ids of the workspaces whose exports lie below a folder; BadInput without any."""
+    found = {
+        blob.workspace
+        for container in containers(source)
+        for path in container.rglob("*.json")
+        for blob in [parse_export_blob(container.name, path.relative_to(container).as_posix())]
+        if blob is not None
+    }
+    if not found:
+        raise _no_blobs(source)
+    return sorted(found)
+
+
+def _no_blobs(source: Path) -> BadInput:
+    return BadInput(
+        "no export blobs below this folder",
+        where=str(source),
+        mend="name a folder that holds am-<table>/WorkspaceResourceId=/.../PT05M.json",
+    )
 
 
 def containers(source: Path) -> list[Path]:

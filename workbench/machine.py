@@ -120,7 +120,7 @@ class Machine:
     def _spawn(self, key: str) -> str:
         address = self.home.path / "app-address.json"
         address.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "workbench.functions_host"]
+        command = [sys.executable, "-m", "workbench.host"]
         command += ["--app", str(self.app_folder), "--port", str(self.app_port)]
         command += ["--address-file", str(address)]
         environment = {**os.environ, **self.settings, "TIDEHUNT_HOST_KEY": key}

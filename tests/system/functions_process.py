@@ -59,7 +59,7 @@ def write_app(folder: Path, code: str, **host_json: object) -> Path:
 
 
 def command(app: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "workbench.functions_host", "--app", str(app), *more]
+    return [sys.executable, "-m", "workbench.host", "--app", str(app), *more]
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:

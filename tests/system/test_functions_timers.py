@@ -15,7 +15,7 @@ from tests.system.functions_process import (
     wait_for,
     write_app,
 )
-from workbench.functions_timer import check_schedule, next_beat
+from workbench.host.timer import check_schedule, next_beat
 
 
 def test_timers_beat_never_overlap_and_drop_what_they_missed(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from shared.records import Records
-from workbench.commands import demo_faults
 from workbench.emulators.eventgrid_delivery import Options
 from workbench.home import Home
+from workbench.hunt_command import demo_faults
 from workbench.hunting import Hunt
 from workbench.machine import Machine
 from workbench.progress import Progress
@@ -62,11 +62,15 @@ def outcome(home: Home, document: Json) -> Json:
         "findings": sorted(
             (one["finding_id"], one["severity"], one["score"]) for one in document["findings"]
         ),
-        "incidents": sorted((one["id"], one["title"], one["severity"]) for one in document["incidents"]),
+        "incidents": sorted(
+            (one["id"], one["title"], one["severity"]) for one in document["incidents"]
+        ),
         "active": sorted(path.name for path in (ledger / "active").rglob("*.json")),
         "marks": sorted(path.name for path in (ledger / "touched").rglob("*") if path.is_file()),
         "done": sorted(
-            path.name for path in (ledger / "done").rglob("*.json") if not path.name.startswith("job-")
+            path.name
+            for path in (ledger / "done").rglob("*.json")
+            if not path.name.startswith("job-")
         ),
         "cases": sorted(path.name for path in (ledger / "cases").rglob("*.json")),
     }
@@ -127,7 +131,7 @@ def test_the_ledger_is_made_of_documents_that_load(
     with_events: tuple[Home, Json, list[str]],
 ) -> None:
     home, _, _ = with_events
-    documents = [path for path in (home.state / "ledger").rglob("*.json")]
+    documents = list((home.state / "ledger").rglob("*.json"))
     assert documents
     assert all(json.loads(path.read_text("utf-8"))["schema"] == 1 for path in documents)
     assert Records.__doc__

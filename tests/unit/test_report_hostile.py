@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.report_documents import Page, document, incident, terminal
 from workbench.report import render_html
-from workbench.report_values import clean
+from workbench.report.values import clean
 
 MARKER = "zqx"
 HOSTILE = [

@@ -8,10 +8,10 @@ import pytest
 
 from tests.unit.report_documents import DAY, Page, document, finding
 from workbench.report import render_html
-from workbench.report_markup import el
-from workbench.report_strip import ROW, SLOTS, strip
-from workbench.report_text import sentence
-from workbench.report_values import clean, duration, hour_ranges, moment, number, short_number
+from workbench.report.markup import el
+from workbench.report.strip import ROW, SLOTS, strip
+from workbench.report.text import sentence
+from workbench.report.values import clean, duration, hour_ranges, moment, number, short_number
 
 
 def places(figure: str, row: int) -> list[int]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from workbench.report_coverage import coverage, run_table, timings
-from workbench.report_findings import answer_key, findings, incident_section
-from workbench.report_markup import Html, el, join, steady
-from workbench.report_style import CSS
-from workbench.report_terminal import render_terminal
-from workbench.report_text import (
+from workbench.report.coverage import coverage, run_table, timings
+from workbench.report.findings import answer_key, findings, incident_section
+from workbench.report.markup import Html, el, join, steady
+from workbench.report.style import CSS
+from workbench.report.text import (
     SEVERITIES,
     Incidents,
     hours_read,
@@ -22,7 +21,7 @@ from workbench.report_text import (
     verdict,
     what_was_read,
 )
-from workbench.report_values import (
+from workbench.report.values import (
     ABSENT,
     Json,
     clean,
@@ -34,8 +33,6 @@ from workbench.report_values import (
     when,
     workspace,
 )
-
-__all__ = ["render_html", "render_terminal"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _HEAD = (

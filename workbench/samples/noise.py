@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from workbench.sample_tenant import (
+from workbench.samples.tenant import (
     BACKUP,
     DATABASE,
     FILE_SERVER,
@@ -16,7 +16,7 @@ from workbench.sample_tenant import (
     Tenant,
     public_address,
 )
-from workbench.sample_traffic import DAY, HOUR, Flow, Rng, Week, flow, lookup, scattered, size
+from workbench.samples.traffic import DAY, HOUR, Flow, Rng, Week, flow, lookup, scattered, size
 
 DESKTOP_PORT = 3389
 INTERIM_SECONDS = 120.0

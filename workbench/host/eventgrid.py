@@ -14,9 +14,9 @@ from azure.functions.meta import Datum
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from workbench.functions_http import authorized
-from workbench.functions_index import Function
-from workbench.functions_invoke import Invoker
+from workbench.host.http import authorized
+from workbench.host.index import Function
+from workbench.host.invoke import Invoker
 
 PATH = "/runtime/webhooks/eventgrid"
 log = logging.getLogger("host")

@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from workbench import functions_eventgrid, functions_http, functions_timer
-from workbench.functions_index import Function, HostSettings, Index, Json
-from workbench.functions_invoke import Invoker
+from workbench.host import eventgrid, http, timer
+from workbench.host.index import Function, HostSettings, Index, Json
+from workbench.host.invoke import Invoker
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 log = logging.getLogger("host")
@@ -36,7 +36,7 @@ class FunctionsServer:
     def __init__(self, folder: Path, settings: HostSettings, index: Index, key: str) -> None:
         self._prefix, self._index, self._key = settings.route_prefix, index, key
         self._began = time.monotonic()
-        self._routes: list[functions_http.Route] = []
+        self._routes: list[http.Route] = []
         self._events: dict[str, Function] = {}
         self._timers: list[Function] = []
         for function in tuple(index.functions):
@@ -56,9 +56,9 @@ class FunctionsServer:
             if function.disabled:
                 return
             if function.kind == "httpTrigger":
-                self._routes.append(functions_http.make_route(self._prefix, function))
+                self._routes.append(http.make_route(self._prefix, function))
             elif function.kind == "timerTrigger":
-                functions_timer.check_schedule(str(function.trigger["schedule"]))
+                timer.check_schedule(str(function.trigger["schedule"]))
                 self._timers.append(function)
             else:
                 self._events[function.name] = function
@@ -86,8 +86,7 @@ class FunctionsServer:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(functions_timer.keep_time(timer, self._invoker))
-            for timer in self._timers
+            asyncio.create_task(timer.keep_time(timer, self._invoker)) for timer in self._timers
         ]
         yield
         for task in tasks:
@@ -102,18 +101,16 @@ class FunctionsServer:
 
     async def _dispatch(self, request: Request) -> Response:
         path = request.url.path.lower()
-        if path == functions_eventgrid.PATH:
-            return await functions_eventgrid.receive(
-                request, self._events, self._key, self._invoker
-            )
+        if path == eventgrid.PATH:
+            return await eventgrid.receive(request, self._events, self._key, self._invoker)
         if path.startswith("/admin/"):
             return self._administer(request, path)
         if path == "/":
             return PlainTextResponse("Your function app is up and running.")
-        return await functions_http.serve(request, self._routes, self._key, self._invoker)
+        return await http.serve(request, self._routes, self._key, self._invoker)
 
     def _administer(self, request: Request, path: str) -> Response:
-        if not functions_http.authorized(request, self._key):
+        if not http.authorized(request, self._key):
             return Response(status_code=401)
         if request.method != "GET" or path not in self._admin:
             return Response(status_code=404)

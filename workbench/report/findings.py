@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from workbench.report_markup import Html, data_table, el, join, steady
-from workbench.report_strip import strip
-from workbench.report_text import (
+from workbench.report.markup import Html, data_table, el, join, steady
+from workbench.report.strip import strip
+from workbench.report.text import (
     Incidents,
     by_score,
     endpoints,
@@ -20,7 +20,7 @@ from workbench.report_text import (
     severity,
     traffic,
 )
-from workbench.report_values import ABSENT, Json, amount, clean, items, number, table, words
+from workbench.report.values import ABSENT, Json, amount, clean, items, number, table, words
 
 _PORTAL = re.compile(
     r"https://(?:portal\.azure|security\.microsoft)\.(?:com|us|cn)/[\w\-.~:/?#@!$&()*+,;=%]{0,2000}",

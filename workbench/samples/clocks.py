@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.sample_tenant import (
+from workbench.samples.tenant import (
     BACKUP,
     BUILDING_CONTROL,
     DATABASE,
@@ -22,7 +22,7 @@ from workbench.sample_tenant import (
     Host,
     Tenant,
 )
-from workbench.sample_traffic import Flow, Rng, Week, every, flow, size
+from workbench.samples.traffic import Flow, Rng, Week, every, flow, size
 
 
 @dataclass(frozen=True)

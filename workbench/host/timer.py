@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from azure.functions.meta import Datum
 from cronsim import CronSim, CronSimError
 
-from workbench.functions_index import Function
-from workbench.functions_invoke import Invoker
+from workbench.host.index import Function
+from workbench.host.invoke import Invoker
 
 log = logging.getLogger("host")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

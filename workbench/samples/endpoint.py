@@ -6,9 +6,9 @@ import hashlib
 import json
 from typing import Any
 
-from workbench.sample_dialects import Clock
-from workbench.sample_tenant import TENANT_ID, WORKSPACE, Host, Tenant
-from workbench.sample_traffic import Flow
+from workbench.samples.dialects import Clock
+from workbench.samples.tenant import TENANT_ID, WORKSPACE, Host, Tenant
+from workbench.samples.traffic import Flow
 
 _FOLDERS = {
     "msedge.exe": "c:\\program files (x86)\\microsoft\\edge\\application\\msedge.exe",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.report_markup import Html, data_table, el, join, steady
-from workbench.report_values import (
+from workbench.report.markup import Html, data_table, el, join, steady
+from workbench.report.values import (
     Json,
     amount,
     clean,

@@ -25,7 +25,7 @@ from typing import Any
 import azure.functions as func
 from azure.functions.meta import Datum
 
-from workbench.functions_index import Function, converters
+from workbench.host.index import Function, converters
 
 log = logging.getLogger("host")
 current: contextvars.ContextVar[Invocation | None] = contextvars.ContextVar(

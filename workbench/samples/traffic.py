@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.sample_tenant import RESOLVER, Host, Site, Tenant, stream
+from workbench.samples.tenant import RESOLVER, Host, Site, Tenant, stream
 
 DAY = 86_400.0
 HOUR = 3_600.0

@@ -29,7 +29,8 @@ def _lines(told: Json) -> Iterator[str]:
     yield from _runs("running", told["active"]["runs"])
     yield from _runs("ended", told["recent"])
     for hunt in told["hunts"]:
-        yield f"hunt {hunt['hunt']} {hunt['version']} ({hunt['status']}) on {hunt['workspace']}: {_judged(hunt)}"
+        name = f"hunt {hunt['hunt']} {hunt['version']} ({hunt['status']})"
+        yield f"{name} on {hunt['workspace']}: {_judged(hunt)}"
     for fault in told["hunt_faults"]:
         yield f"hunt left out: {fault}"
     if told["ignored_tables"]:

@@ -1,4 +1,4 @@
-"""A small Azure Functions host for one machine: python -m workbench.functions_host --app FOLDER
+"""A small Azure Functions host for one machine: python -m workbench.host --app FOLDER
 
 Serves a v2 function app over the public azure.functions API: HTTP, Event Grid and timer triggers
 on plain http at 127.0.0.1. The environment variable TIDEHUNT_HOST_KEY is the host's only key:
@@ -29,15 +29,15 @@ from pathlib import Path
 
 import uvicorn
 
-from workbench.functions_index import (
+from workbench.host.index import (
     Json,
     UnusableApp,
     apply_local_settings,
     index_app,
     read_host_settings,
 )
-from workbench.functions_invoke import current
-from workbench.functions_server import FunctionsServer
+from workbench.host.invoke import current
+from workbench.host.server import FunctionsServer
 
 KEY_SETTING = "TIDEHUNT_HOST_KEY"
 ADDRESS = "127.0.0.1"
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m workbench.functions_host", description="Serves a function app locally."
+        prog="python -m workbench.host", description="Serves a function app locally."
     )
     parser.add_argument("--app", type=Path, required=True, help="folder with function_app.py")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

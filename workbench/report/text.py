@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from workbench.report_values import (
+from workbench.report.values import (
     ABSENT,
     Json,
     amount,

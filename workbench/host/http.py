@@ -16,8 +16,8 @@ from azure.functions.meta import Datum
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from workbench.functions_index import Function
-from workbench.functions_invoke import Invoker
+from workbench.host.index import Function
+from workbench.host.invoke import Invoker
 
 _CONSTRAINTS = {
     "": r"[^/]+",

@@ -19,11 +19,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from workbench import sample_endpoint, sample_rows
-from workbench.sample_clocks import HEARTBEATS, LONE_CLOCKS, Heartbeat, heartbeats, lone_clocks
-from workbench.sample_dialects import Clock, Record
-from workbench.sample_implants import Implant, beacons, plant
-from workbench.sample_noise import (
+from workbench.samples import endpoint
+from workbench.samples import rows as firewall
+from workbench.samples.clocks import HEARTBEATS, LONE_CLOCKS, Heartbeat, heartbeats, lone_clocks
+from workbench.samples.dialects import Clock, Record
+from workbench.samples.implants import Implant, beacons, plant
+from workbench.samples.noise import (
     DESKTOP_PORT,
     INTERIM_SECONDS,
     announcements,
@@ -33,8 +34,8 @@ from workbench.sample_noise import (
     server_chatter,
     visitors,
 )
-from workbench.sample_tenant import GATEWAY, WORKSPACE, make_tenant
-from workbench.sample_traffic import Flow, Rng, Week, browsing, updates
+from workbench.samples.tenant import GATEWAY, WORKSPACE, make_tenant
+from workbench.samples.traffic import Flow, Rng, Week, browsing, updates
 
 ANSWER_KEY = "answer_key.json"
 _FILE_SECONDS = 300
@@ -145,23 +146,23 @@ def _firewall_blobs(week: Week, flows: list[Flow]) -> Iterator[_Blob]:
     late = (
         record._replace(at=record.at + float(rng.exponential(0.03)))
         for flow in flows
-        for record in sample_rows.records(flow)
+        for record in firewall.records(flow)
     )
     for number, found in _by_file(week, late, rng):
-        lines = [sample_rows.line(record, hosts, clock) for record in found]
+        lines = [firewall.line(record, hosts, clock) for record in found]
         yield _Blob("commonsecuritylog", number, _repeat_some(lines, rng))
 
 
 def _endpoint_blobs(week: Week, flows: list[Flow]) -> Iterator[_Blob]:
     rng, clock = week.rng("sensor"), Clock(_midnight(week))
-    sensors = sample_endpoint.sensors(week.tenant)
+    sensors = endpoint.sensors(week.tenant)
     seen = (
         Record(flow.at, True, flow)
         for flow in flows
-        if flow.source in sensors and sample_endpoint.sees(flow)
+        if flow.source in sensors and endpoint.sees(flow)
     )
     for number, found in _by_file(week, seen, rng):
-        lines = [sample_endpoint.line(r.flow, sensors[r.flow.source], clock) for r in found]
+        lines = [endpoint.line(r.flow, sensors[r.flow.source], clock) for r in found]
         yield _Blob("devicenetworkevents", number, lines)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from workbench.report_markup import Html, el, steady
-from workbench.report_values import plural
+from workbench.report.markup import Html, el, steady
+from workbench.report.values import plural
 
 SLOTS = 720
 """Places on one row: two minutes each on a row of a day."""

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from workbench.sample_dialects import DIALECTS, Clock, Record, Row
-from workbench.sample_tenant import COLLECTOR, FIREWALLS, TENANT_ID, WORKSPACE, Host
-from workbench.sample_traffic import Flow
+from workbench.samples.dialects import DIALECTS, Clock, Record, Row
+from workbench.samples.tenant import COLLECTOR, FIREWALLS, TENANT_ID, WORKSPACE, Host
+from workbench.samples.traffic import Flow
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _LINGER = {"fortinet": 180.0, "paloalto": 30.0, "checkpoint": 40.0, "cisco": 120.0}

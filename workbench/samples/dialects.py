@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from workbench.sample_tenant import FIREWALLS, Host, mac_of
-from workbench.sample_traffic import Flow
+from workbench.samples.tenant import FIREWALLS, Host, mac_of
+from workbench.samples.traffic import Flow
 
 Row = dict[str, Any]
 _NO_NAT = "0.0.0.0"  # noqa: S104 - nothing is bound: PAN-OS writes this for "not translated"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from workbench.sample_clocks import LONE_CLOCKS
-from workbench.sample_tenant import Host, Tenant, public_address
-from workbench.sample_traffic import DAY, HOUR, Flow, Rng, Span, Week, every, flow, size
+from workbench.samples.clocks import LONE_CLOCKS
+from workbench.samples.tenant import Host, Tenant, public_address
+from workbench.samples.traffic import DAY, HOUR, Flow, Rng, Span, Week, every, flow, size
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from workbench.report_text import (
+from workbench.report.text import (
     Incidents,
     by_score,
     endpoints,
@@ -25,7 +25,7 @@ from workbench.report_text import (
     verdict,
     what_was_read,
 )
-from workbench.report_values import (
+from workbench.report.values import (
     ABSENT,
     Json,
     amount,

@@ -1,0 +1,1 @@
+"""A small Azure Functions host for one machine, over the public azure.functions API."""
