@@ -85,9 +85,7 @@ class FunctionsServer:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(timer.keep_time(timer, self._invoker)) for timer in self._timers
-        ]
+        tasks = [asyncio.create_task(timer.keep_time(one, self._invoker)) for one in self._timers]
         yield
         for task in tasks:
             task.cancel()
