@@ -26,8 +26,9 @@ from shared.contract import (
 )
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
-from shared.model import BlobStat, DayRecord, Entry, Hour, Ignored, Sweeps
+from shared.model import BlobStat, Entry, Ignored, Sweeps
 from shared.records import MARKS, SWEEPS, Kept, mark
+from shared.timeline import DayRecord, Hour
 
 log = logging.getLogger("tidehunt.intake")
 OLDEST_MARK = timedelta(days=35)

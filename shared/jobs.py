@@ -16,10 +16,11 @@ from shared import schedule
 from shared.deployment import Turn
 from shared.errors import BadInput, OutcomeUnknown, Permanent, TooLarge, Transient
 from shared.manifests import read_manifest
-from shared.model import EngineJob, Hour, Job, Run
+from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
 from shared.records import JOBS, Kept, done_path, job_path
 from shared.runs import Commands, decide_job, decide_run
+from shared.timeline import Hour
 
 log = logging.getLogger("tidehunt.jobs")
 RUNS_A_JOB = (25, 5, 1)

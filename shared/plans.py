@@ -12,7 +12,8 @@ from shared.deployment import Deployment, Turn, load_references
 from shared.errors import BadInput, Permanent, Rejected
 from shared.hunt_specs import frozen, tables_of
 from shared.intake import refresh
-from shared.model import Hour, Job, JobRequest, Json, Run, Window
+from shared.model import Job, JobRequest, Json, Run, Window
+from shared.timeline import Hour
 
 log = logging.getLogger("tidehunt.plans")
 

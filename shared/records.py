@@ -27,8 +27,9 @@ from typing import Generic, TypeVar
 from shared.contract import workspace_key
 from shared.documents import decode, encode
 from shared.errors import BadInput, Conflict
-from shared.model import Budget, Case, DayRecord, Entry, HuntRecord, Job, Json, Run
+from shared.model import Budget, Case, Entry, Job, Json, Run
 from shared.ports import Ledger
+from shared.timeline import DayRecord, HuntRecord
 
 log = logging.getLogger("tidehunt.records")
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from cronsim import CronSim
 
 from shared.contract import day_start, hour_start
-from shared.model import Gap, HuntRecord, HuntSpec, Slot, Window
+from shared.model import HuntSpec, Window
+from shared.timeline import Gap, HuntRecord, Slot
 
 REVISION_SETTLES = (1, 1, 8, 48)
 """Settle times before revision 0, 1, 2, 3; there is no revision 4."""

@@ -19,9 +19,10 @@ from shared.errors import BadInput, Conflict, TidehuntError
 from shared.hunt_specs import parameters, tables_of
 from shared.intake import refresh
 from shared.jobs import Runs, decide_and_save
-from shared.model import RUN_TERMINAL, HuntRecord, HuntSpec, Request, Run, Sweeps, Window
+from shared.model import RUN_TERMINAL, HuntSpec, Request, Run, Sweeps, Window
 from shared.records import REQUESTS, SWEEPS, Kept, done_path, run_path
 from shared.schedule import Due
+from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.starts")
 _FIRST_DAY, _LAST_DAY = "20000101", "21991231"

@@ -23,6 +23,8 @@ from workbench.progress import Progress
 
 LOOK_SECONDS = 0.4
 TERMINAL = ("done", "failed", "cancelled", "held")
+SHARED = ("session_s", "copy_s")
+"""Stages of a job that its runs share."""
 NAMES = {"waiting": "waiting for a job", "assigned": "Spark", "delivering": "delivering"}
 PATIENCE_SECONDS = 3600.0
 
@@ -105,7 +107,7 @@ class Hunt:
             "findings": findings,
             "incidents": incidents,
             "coverage": readback.coverage_of(whole, status["ignored_tables"]),
-            "timings": readback.timings_of({**self.progress.timings, **job_timings(whole)}),
+            "timings": readback.timings_of(stages(self.progress.timings, whole)),
             "answer_key": readback.compare(key, findings) if key else None,
             "landed": self._landed_counts(),
             "triggers": self.machine.app.invocations(),
@@ -164,6 +166,21 @@ def _run_text(runs: Sequence[Json]) -> str:
     return f"{first['hunt']} {first['slot']['start'][:10]}{others} {detail}".strip()
 
 
+def stages(timings: Mapping[str, float], runs: Sequence[Json]) -> Mapping[str, float]:
+    """Seconds a stage; Spark's own stages, which its manifests tell, stand for the wait for it."""
+    told = job_timings(runs)
+    waited = timings.get(NAMES["assigned"], 0.0)
+    if not told or not waited:
+        return timings
+    rest = {"Spark: start, queue, end": max(0.0, waited - sum(told.values()))}
+    shares = {**told, **rest}
+    return {
+        name: seconds
+        for stage, whole in timings.items()
+        for name, seconds in (shares.items() if stage == NAMES["assigned"] else [(stage, whole)])
+    }
+
+
 def job_timings(runs: Sequence[Json]) -> Mapping[str, float]:
     """Share of the stages inside the Spark jobs, as their manifests tell."""
     timings: dict[str, float] = {}
@@ -171,7 +188,7 @@ def job_timings(runs: Sequence[Json]) -> Mapping[str, float]:
     for run in runs:
         told = run.get("coverage", {}).get("timings", {})
         for name, seconds in told.items():
-            if name in ("copy_s", "session_s") and run["job"] in seen:
+            if name in SHARED and run["job"] in seen:
                 continue
             label = f"Spark: {name.removesuffix('_s')}"
             timings[label] = timings.get(label, 0.0) + float(seconds)

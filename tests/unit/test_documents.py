@@ -13,23 +13,8 @@ from hypothesis import strategies as st
 
 from shared.documents import SCHEMA, decode, encode
 from shared.errors import BadInput
-from shared.model import (
-    Budget,
-    Case,
-    Claim,
-    Counts,
-    Cursor,
-    DayRecord,
-    Gap,
-    Hour,
-    HuntRecord,
-    Ignored,
-    Job,
-    Request,
-    Run,
-    Slot,
-    Sweeps,
-)
+from shared.model import Budget, Case, Claim, Counts, Cursor, Ignored, Job, Request, Run, Sweeps
+from shared.timeline import DayRecord, Gap, Hour, HuntRecord, Slot
 from tests.unit.house import GUID, START, WORKSPACE, a_run
 
 LATER = START + timedelta(hours=1, microseconds=17)

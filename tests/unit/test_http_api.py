@@ -89,14 +89,30 @@ def test_a_deployment_that_cannot_be_made_is_an_answer_too() -> None:
 # --- starting -----------------------------------------------------------------------------------
 
 
+def requests(home: House) -> list[str]:
+    """Requests that no turn has taken."""
+    return [path for path in home.ledger.contents() if path.startswith("requests/")]
+
+
 def test_asking_leaves_a_request_under_a_deterministic_id_and_acts_not(home: House) -> None:
+    home.tick(seconds=0)
     code, body = ask(home)
     assert code == 202 and body["status_url"] == f"/api/runs/{body['run_id']}"
-    assert list(home.ledger.contents()) == [f"requests/{body['run_id']}.json"]
+    assert requests(home) == [f"requests/{body['run_id']}.json"]
     assert ask(home) == (code, body)
     assert ask(house.build(list(home.deployment.hunts))) == (code, body)
-    assert len(home.ledger.contents()) == 1
+    assert len(requests(home)) == 1
     assert ask(home, params={"threshold": 0.9})[1]["run_id"] != body["run_id"]
+
+
+def test_a_call_takes_the_turn_that_is_overdue(home: House) -> None:
+    home.tick(seconds=299)
+    ask(home)
+    assert len(requests(home)) == 1
+    home.clock.forward(1)
+    ask(home)
+    assert requests(home) == [f"requests/{ask(home)[1]['run_id']}.json"]
+    assert len(home.runs()) == 1
 
 
 def test_the_same_ask_before_and_after_the_run_is_one_run(home: House) -> None:

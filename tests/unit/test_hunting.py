@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.contract import day_key, day_start
 from shared.incidents import incident_id
 from workbench import readback
-from workbench.hunting import job_timings, windows_to_cover
+from workbench.hunting import job_timings, stages, windows_to_cover
 from workbench.progress import Progress
 
 DAYS = st.sets(
@@ -42,6 +42,19 @@ def test_a_jobs_shared_copy_is_counted_once() -> None:
     timings = {"copy_s": 10.0, "hunt_s": 2.0}
     runs = [{"job": "j1", "coverage": {"timings": timings}} for _ in range(2)]
     assert job_timings(runs) == {"Spark: copy": 10.0, "Spark: hunt": 4.0}
+
+
+def test_sparks_own_stages_stand_for_the_wait_and_add_up_to_it() -> None:
+    runs = [{"job": "j1", "coverage": {"timings": {"copy_s": 10.0, "hunt_s": 2.0}}}]
+    told = stages({"landing": 3.0, "Spark": 20.0, "delivering": 1.0}, runs)
+    assert told == {
+        "landing": 3.0,
+        "Spark: copy": 10.0,
+        "Spark: hunt": 2.0,
+        "Spark: start, queue, end": 8.0,
+        "delivering": 1.0,
+    }
+    assert stages({"Spark": 20.0}, []) == {"Spark": 20.0}
 
 
 def finding(severity: str, **entities: object) -> dict[str, object]:

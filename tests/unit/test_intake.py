@@ -9,7 +9,7 @@ import pytest
 from shared import intake
 from shared.contract import hour_key, workspace_key
 from shared.errors import Transient
-from shared.model import Hour
+from shared.timeline import Hour
 from tests.unit import house
 from tests.unit.house import (
     GUID,

@@ -11,8 +11,9 @@ from shared import records as r
 from shared.contract import workspace_key
 from shared.documents import encode
 from shared.errors import BadInput, Conflict
-from shared.model import Budget, Case, DayRecord, HuntRecord, Job, Run
+from shared.model import Budget, Case, Job, Run
 from shared.records import Kept, Records
+from shared.timeline import DayRecord, HuntRecord
 from tests.memory.storage import MemoryLedger
 from tests.unit.house import GUID, START, WORKSPACE, a_run
 
