@@ -232,18 +232,25 @@ def steadiness(center: str, deviation: str, blind: float) -> Column:
     return F.when(F.col(center) > 0, _clip(1 - F.col(deviation) / F.col(center) / blind))
 
 
-def evidence(count: str, relative: str, nats: float) -> Column:
-    """How far chance is ruled out: 0 for none, towards 1 with each factor e^`nats`.
+def surprise(count: str, relative: str) -> Column:
+    """How unlikely it is, in nats, that random arrivals look so regular.
 
-    Of `count` intervals of random arrivals, half would have to fall by chance into the band
-    that half of these fall into. A band of relative half-width r around the median of an
-    exponential distribution has the probability p = (2^r - 2^-r) / 2; by Chernoff's bound the
-    chance is at most exp(-(count - 1) / 2 * -ln(4 p (1 - p))).
+    Of `count` intervals, half would have to fall by chance into the band that half of these fall
+    into. A band of relative half-width r around the median of an exponential distribution has
+    the probability p = (2^r - 2^-r) / 2 = sinh(r ln 2); by Chernoff's bound the chance is at
+    most exp(-(count - 1) / 2 * -ln(4 p (1 - p))).
     """
     half_width = F.least(F.col(relative), F.lit(1.0))
-    chance = F.least(F.sinh(half_width * math.log(2)), F.lit(0.4999))
-    surprise = let(chance, lambda p: (F.col(count) - 1) / 2 * -F.log(4 * p * (1 - p)))
-    return _clip(1 - F.exp(-surprise / nats))
+    band = F.least(F.sinh(half_width * math.log(2)), F.lit(0.4999))
+    return let(band, lambda p: (F.col(count) - 1) / 2 * -F.log(4 * p * (1 - p)))
+
+
+def evidence(surprise: str, tries: Column, nats: float) -> Column:
+    """0 for what chance explains, towards 1 by each further factor e^`nats`.
+
+    With `tries` pairs that could have shown it, chance has as many tries.
+    """
+    return _clip(1 - F.exp((F.log(tries) - F.col(surprise)) / nats))
 
 
 def constancy(mad: str, median: str) -> Column:
@@ -273,8 +280,8 @@ def rarity(peers: str, hosts: str, least: int) -> Column:
 
 
 def focus(destinations: str) -> Column:
-    """1 for a rhythm towards one destination, 0 from ten on: monitoring, backups, inventories."""
-    return _clip(1 - F.log10(F.col(destinations)))
+    """1 for a rhythm towards one or two places, 0 from eight on: monitoring, backups, scans."""
+    return _clip(1 - F.log(F.col(destinations) / 2) / math.log(4))
 
 
 def _clip(score: Column) -> Column:

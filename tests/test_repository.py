@@ -154,7 +154,7 @@ def test_nobody_imports_tests() -> None:
 
 
 def test_the_demo_tenant_knows_no_hunt() -> None:
-    samples = [path for path in sources("workbench") if path.stem.startswith("sample")]
+    samples = [path for path in sources("workbench") if path.parent.name == "samples"]
 
     assert samples
     assert [path for path in samples if any(below(n, "spark") for n in imported(path))] == []

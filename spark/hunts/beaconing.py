@@ -41,10 +41,15 @@ from spark.views import Params, References, Tables
 
 PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
 SERIES = (*PAIR, "SourceTable")
+CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol",
+           "SrcBytes", "DstBytes")  # fmt: skip
+SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Evidence", "Constancy", "Persistence",
+              "Prevalence", "Rarity", "Focus")  # fmt: skip
 FEWEST_HOSTS = 20
 """With fewer hosts in the data nothing can be said about what is rare."""
 COMPARABLE = 0.3
 """A host whose own timing reaches this shows a rhythm, not just traffic."""
+ONE_SIZE = "connections of one size"
 PICTURE = 200
 """Times of events that go into the evidence."""
 
@@ -74,29 +79,18 @@ def select_connections(sessions: DataFrame) -> DataFrame:
     """Single connections that were made, to one machine; `Dst` is its address, or its name."""
     broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
     to_one = F.coalesce(x.is_unicast("DstIpAddr") & ~broadcast, F.lit(True))
-    refused = F.lower("DvcAction").rlike("^(?:deny|drop|reset)") | (
-        F.col("EventResult") == "Failure"
-    )
-    made = ~F.coalesce(refused, F.lit(False)) & (F.col("EventCount") == 1)
+    refused = F.lower("DvcAction").rlike("^(?:deny|drop|reset)")
+    failed = F.col("EventResult") == "Failure"
+    made = ~F.coalesce(refused | failed, F.lit(False)) & (F.col("EventCount") == 1)
     # Requests inside of one session are events of their own; its interim records are not.
     is_session = F.col("NetworkSessionId").isNotNull() & F.col("Url").isNull()
     return (
         sessions.filter(to_one & made)
         .select(
-            "SrcIpAddr",
+            *("SrcIpAddr", "DstPortNumber", "SourceTable", "SrcPortNumber", *CARRIED),
             F.coalesce("DstIpAddr", "DstHostname").alias("Dst"),
-            "DstPortNumber",
-            "SourceTable",
             F.col("EventStartTime").cast("double").alias("Time"),
-            "SrcPortNumber",
-            "EventSubType",
             F.when(is_session, F.col("NetworkSessionId")).alias("Session"),
-            "DstIpAddr",
-            "DstHostname",
-            "SrcHostname",
-            "NetworkProtocol",
-            "SrcBytes",
-            "DstBytes",
         )
         .dropna(subset=[*PAIR, "Time"])
     )
@@ -109,16 +103,7 @@ def take_first_of_session(connections: DataFrame) -> DataFrame:
         connections.withColumn("Moment", moment)
         .repartition(*PAIR)
         .groupBy(*SERIES, "Session", "Moment", "SrcPortNumber")
-        .agg(
-            F.min("Time").alias("Time"),
-            F.max("EventSubType").alias("EventSubType"),
-            F.max("DstIpAddr").alias("DstIpAddr"),
-            F.max("DstHostname").alias("DstHostname"),
-            F.max("SrcHostname").alias("SrcHostname"),
-            F.max("NetworkProtocol").alias("NetworkProtocol"),
-            F.max("SrcBytes").alias("SrcBytes"),
-            F.max("DstBytes").alias("DstBytes"),
-        )
+        .agg(F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in CARRIED))
     )
 
 
@@ -160,7 +145,7 @@ def collect_series(events: DataFrame) -> DataFrame:
         F.collect_list(F.when(F.col("IsCommon") & F.col("BeginsCommon"), event)).alias("Common"),
     )
     everything = F.struct(F.lit("all connections").alias("Series"), F.col("All").alias("Events"))
-    one_size = F.struct(F.lit("one size").alias("Series"), F.col("Common").alias("Events"))
+    one_size = F.struct(F.lit(ONE_SIZE).alias("Series"), F.col("Common").alias("Events"))
     adds_nothing = F.size("Common") > 0.9 * F.size("All")
     both = F.when(adds_nothing, F.array(everything)).otherwise(F.array(everything, one_size))
     return (
@@ -207,24 +192,33 @@ def measure_intervals(series: DataFrame) -> DataFrame:
 
 
 def score_timing(series: DataFrame, params: Params) -> DataFrame:
-    """Timing = sqrt(regularity * steadiness) * evidence, a little less for one size's events."""
+    """`Shape` is how regular and steady the intervals are, a little less for one size's events.
+
+    `Timing` weighs it with the evidence as if the pair were the only one.
+    """
     blind, gap = params["blind_spread"], params["gap_seconds"]
+    relative = x.relative_spread("OffSeconds", "IntervalSeconds", gap, "Step")
+    trust = F.when(F.col("Series") == ONE_SIZE, params["one_size_weight"]).otherwise(1.0)
+    shape = F.sqrt(F.col("Regularity") * F.col("Steadiness")) * trust
     enough = F.col("Count") >= params["least_intervals"]
-    trust = F.when(F.col("Series") == "one size", params["one_size_weight"]).otherwise(1.0)
-    timing = F.sqrt(F.col("Regularity") * F.col("Steadiness")) * F.col("Evidence") * trust
-    scores = {
-        "Regularity": x.regularity("Relative", blind),
-        "Steadiness": x.steadiness("CoreMean", "CoreSpread", blind),
-        "Evidence": x.evidence("Count", "Relative", params["evidence_nats"]),
-        "Constancy": x.constancy("OffBytes", "MedianBytes"),
-    }
     return (
-        series.withColumn(
-            "Relative", x.relative_spread("OffSeconds", "IntervalSeconds", gap, "Step")
+        series.withColumn("Relative", relative)
+        .withColumns(
+            {
+                "Regularity": x.regularity("Relative", blind),
+                "Steadiness": x.steadiness("CoreMean", "CoreSpread", blind),
+                "Surprise": x.surprise("Count", "Relative"),
+                "Constancy": x.constancy("OffBytes", "MedianBytes"),
+            }
         )
-        .withColumns(scores)
-        .withColumn("Timing", F.coalesce(F.when(enough, timing), F.lit(0.0)))
+        .withColumn("Shape", F.when(enough, shape).otherwise(0.0))
+        .withColumn("Timing", _timing(F.lit(1), params))
     )
+
+
+def _timing(tries: Column, params: Params) -> Column:
+    evidence = x.evidence("Surprise", tries, params["evidence_nats"])
+    return F.coalesce(F.col("Shape") * evidence, F.lit(0.0))
 
 
 def keep_best_series(series: DataFrame) -> DataFrame:
@@ -269,9 +263,9 @@ def count_peers(pairs: DataFrame) -> DataFrame:
                 *_distinct("SrcIpAddr", ("Place", "DstPortNumber"), "AB"),
                 *_distinct("SrcIpAddr", ("Software", "DstPortNumber"), "CD"),
             ),
-            "DestinationsWithSameRhythm": _distinct("Place", ("SrcIpAddr", "DstPortNumber"), "A")[
-                0
-            ],
+            "DestinationsWithSameRhythm": F.greatest(
+                *_distinct("Place", ("SrcIpAddr", "DstPortNumber"), "AB")
+            ),
         }
     )
 
@@ -301,7 +295,11 @@ def count_hosts(sessions: DataFrame) -> DataFrame:
 
 def score(pairs: DataFrame, params: Params) -> DataFrame:
     """Constancy and persistence raise a timing score; what is common here lowers it."""
+    hosts = F.col("HostsAtDestination")
     scores = {
+        # Where many hosts call, one of them looks regular by chance: each call is one more try.
+        "Timing": _timing(hosts, params),
+        "Evidence": x.evidence("Surprise", hosts, params["evidence_nats"]),
         "Persistence": x.persistence("Days", "DaysInData"),
         "Prevalence": x.prevalence("HostsAtDestination", "HostsInData", FEWEST_HOSTS),
         "Rarity": x.rarity("HostsWithSameRhythm", "HostsInData", FEWEST_HOSTS),
@@ -323,9 +321,8 @@ def _or(column: str, default: float) -> Column:
 
 def drop_allowed(pairs: DataFrame, allow_list: DataFrame) -> DataFrame:
     """Drop what an entry of the allow-list names, unless the entry had expired by then."""
-    entries = F.broadcast(
-        allow_list.select(*(F.col(c).alias(f"a_{c}") for c in allow_list.columns))
-    )
+    own = [F.col(name).alias(f"a_{name}") for name in allow_list.columns]
+    entries = F.broadcast(allow_list.select(*own))
     named = x.names_place("a_destination", "DstIpAddr", "DstHostname")
     source = x.names_place("a_source", "SrcIpAddr", "SrcHostname")
     port = F.col("a_port").isNull() | (F.col("a_port").cast("int") == F.col("DstPortNumber"))
@@ -337,15 +334,9 @@ def drop_allowed(pairs: DataFrame, allow_list: DataFrame) -> DataFrame:
 
 def describe(pairs: DataFrame) -> DataFrame:
     """The columns of a finding."""
-    sub_scores = ("Timing", "Regularity", "Steadiness", "Evidence", "Constancy", "Persistence",
-                  "Prevalence", "Rarity", "Focus")  # fmt: skip
     return pairs.select(
-        *PAIR,
-        "DstIpAddr",
-        "DstHostname",
-        "SrcHostname",
-        "Score",
-        F.struct(*(F.round(name, 4).alias(name) for name in sub_scores)).alias("SubScores"),
+        *(*PAIR, "DstIpAddr", "DstHostname", "SrcHostname", "Score"),
+        F.struct(*(F.round(name, 4).alias(name) for name in SUB_SCORES)).alias("SubScores"),
         _title().alias("Title"),
         _evidence().alias("Evidence"),
         F.element_at("Times", 1).cast("timestamp").alias("FirstSeen"),
@@ -367,26 +358,18 @@ def _title() -> Column:
 def _evidence() -> Column:
     """Facts for people; EventTimes (epoch seconds) is for the picture."""
     names = F.filter(F.array_distinct("Hostnames"), F.isnotnull)
+    # For a timer that adds up to j per cent either way, the median deviation is half of j.
+    jitter = 200 * F.col("OffSeconds") / F.col("IntervalSeconds")
+    moments = F.transform(x.sample("Times", PICTURE), lambda time: time.cast("decimal(13,3)"))
     return F.struct(
         F.size("Times").alias("Events"),
         "Connections",
         F.col("Series").alias("JudgedBy"),
         F.round("IntervalSeconds", 3).alias("IntervalSeconds"),
-        # For a timer that adds up to j per cent either way, the median deviation is half of j.
-        F.round(200 * F.col("OffSeconds") / F.col("IntervalSeconds"), 1).alias("JitterPercent"),
-        "BytesOut",
-        "BytesIn",
-        F.col("MedianBytes").alias("BytesOutMedian"),
-        "Days",
-        "DaysInData",
-        "HostsInData",
-        "HostsAtDestination",
-        "HostsWithSameRhythm",
-        "DestinationsWithSameRhythm",
-        "NetworkProtocol",
-        "SourceTable",
+        F.round(jitter, 1).alias("JitterPercent"),
+        *("BytesOut", "BytesIn", "MedianBytes", "Days", "DaysInData", "HostsInData"),
+        *("HostsAtDestination", "HostsWithSameRhythm", "DestinationsWithSameRhythm"),
+        *("NetworkProtocol", "SourceTable"),
         F.slice(F.sort_array(names), 1, 5).alias("Hostnames"),
-        F.transform(x.sample("Times", PICTURE), lambda time: time.cast("decimal(13,3)")).alias(
-            "EventTimes"
-        ),
+        moments.alias("EventTimes"),
     )

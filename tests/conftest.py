@@ -1,0 +1,98 @@
+"""One local Spark for the whole test run, and the lake that it knows by production URLs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+STATE = "tidehuntstate.dfs.core.windows.net"
+EXPORTS = "tidehuntexports.dfs.core.windows.net"
+TABLES = (
+    "asimnetworksessionlogs",
+    "commonsecuritylog",
+    "devicenetworkevents",
+    "vmconnection",
+)
+
+
+@pytest.fixture(scope="session")
+def lake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`exports/am-<table>` and `state/{results,tables,code}`: what the session's URLs reach.
+
+    Tests share it: each has a workspace and jobs of its own.
+    """
+    lake = Path(tmp_path_factory.mktemp("lake"))
+    for folder in _mounts(lake).values():
+        folder.mkdir(parents=True)
+    return lake
+
+
+@pytest.fixture(scope="session")
+def session(
+    lake_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
+    """The only Spark session of the run. pyspark is imported by those tests alone that need it."""
+    scratch = Path(tmp_path_factory.mktemp("spark"))
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in _environment().items():
+            environment.setenv(name, value)
+        time.tzset()
+        builder = importlib.import_module("pyspark.sql").SparkSession.builder.master("local[2]")
+        for name, value in _configuration(lake_folder, scratch).items():
+            builder = builder.config(name, value)
+        running = builder.getOrCreate()
+        running.sparkContext.setLogLevel("ERROR")
+        yield running
+        running.stop()
+    time.tzset()
+
+
+def _environment() -> dict[str, str]:
+    """Collected timestamps are in the process's own time zone, so it is UTC as on a pool."""
+    java = importlib.import_module("workbench.emulators.spark_submit").java_home()
+    return {
+        "JAVA_HOME": str(java),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "TZ": "UTC",
+    }
+
+
+def _configuration(lake: Path, scratch: Path) -> dict[str, str]:
+    mounts = {
+        f"spark.hadoop.fs.viewfs.mounttable.{container}.linkFallback": folder.as_uri()
+        for container, folder in _mounts(lake).items()
+    }
+    return mounts | {
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.hadoop.fs.abfss.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
+        # The checksummed local file system would leave .crc files in the lake.
+        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+        "spark.local.dir": str(scratch / "local"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        # Asked for block locations, a mount fails on the root of a container.
+        "spark.sql.sources.ignoreDataLocality": "true",
+        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+
+
+def _mounts(lake: Path) -> Mapping[str, Path]:
+    """`container@host` -> folder."""
+    state = {f"{name}@{STATE}": lake / "state" / name for name in ("results", "tables", "code")}
+    exports = {f"am-{name}@{EXPORTS}": lake / "exports" / f"am-{name}" for name in TABLES}
+    return state | exports
