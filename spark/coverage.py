@@ -1,29 +1,34 @@
-"""What a run could read and what not: silence is a fault, not a result."""
+"""What a run could read and what not: silence is a fault, not a result.
+
+Hours are hours of the window, whichever of the run's tables they hold rows of. An hour is missing
+when it lies between the first hour with data and the end of the window, or the plan's making,
+and nothing was read of it: days before the first export are not missing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from shared import contract as c
 from spark.exports import per_blob
 from spark.plan import Hour, Plan, Run
 from spark.views import used_columns
 
-MOST_UNKNOWN = 20
-"""Names of unknown columns that are told."""
+MOST_UNKNOWN, NAME_CHARACTERS = 20, 60
+"""Names of unknown columns that are told, and how much of each: the app takes 32 kB in all."""
+_TIME = "yyyy-MM-dd'T'HH:mm:ss'Z'"
 _SUMS = ("Lines", "Rows", "Dropped")
 
 
 def hours_of(plan: Plan, run: Run, table: str) -> list[Hour]:
     """The hours of a table that hold blobs and that the run's window covers."""
-    start, end = run.window
-    return [
-        hour for hour in plan.hours(table) if f"{start:%Y%m%d%H}" <= hour.hour < f"{end:%Y%m%d%H}"
-    ]
+    first, end = (c.hour_key(moment) for moment in run.window)
+    return [hour for hour in plan.hours(table) if first <= hour.hour < end]
 
 
 def coverage(
@@ -33,75 +38,71 @@ def coverage(
 
     `copies`: table -> every line of the hours that were read; `read`: table -> these hours.
     """
-    planned = {table: hours_of(plan, run, table) for table in run.sources}
-    hours = sum(len(found) for found in planned.values())
-    done = sum(len(read.get(table, ())) for table in planned)
+    planned = {hour.hour for table in run.sources for hour in hours_of(plan, run, table)}
+    done = {hour for hours in read.values() for hour in hours}
     tables = {
-        table: _table(plan, run, table, copies[table], read[table])
-        for table, found in planned.items()
-        if found and read.get(table)
+        table: _table(plan, run, table, copies[table], set(hours))
+        for table, hours in sorted(read.items())
+        if hours
     }
-    days = sorted({hour[:8] for table in read for hour in read[table]})
+    firsts = [found.pop("first") for found in tables.values()]
+    lasts = [found.pop("last") for found in tables.values()]
     return {
-        "hours_planned": hours,
-        "hours_read": done,
-        "hours_missing": hours - done,
-        "days_in_window": (run.window[1] - run.window[0]).days,
-        "days_with_data": len(days),
-        "first_data": _earliest(tables, "first"),
-        "last_data": _latest(tables, "last"),
+        "hours_planned": len(planned),
+        "hours_read": len(done),
+        "hours_missing": _missing(plan, run, planned, done),
+        "days_in_window": len(c.days_between(*run.window)),
+        "days_with_data": len({hour[:8] for hour in done}),
+        "first_data": min(filter(None, firsts), default=None),
+        "last_data": max(filter(None, lasts), default=None),
         "tables": tables,
     }
 
 
-def _table(
-    plan: Plan, run: Run, table: str, copies: DataFrame, hours: Sequence[str]
-) -> dict[str, Any]:
+def _missing(plan: Plan, run: Run, planned: set[str], done: set[str]) -> int:
+    if not planned:
+        return 0
+    now = plan.created.replace(minute=0, second=0, microsecond=0)
+    end = min(run.window[1], max(now, c.hour_start(max(planned)) + timedelta(hours=1)))
+    return len(set(c.hours_between(c.hour_start(min(planned)), end)) - done)
+
+
+def _table(plan: Plan, run: Run, table: str, copies: DataFrame, hours: set[str]) -> dict[str, Any]:
     blobs = sum(hour.blobs for hour in hours_of(plan, run, table) if hour.hour in hours)
-    used = [name for view in run.hunt.views for name in used_columns(view, table)]
-    nulls = [
-        F.count_if((F.col("_Kind") == "row") & F.col(name).isNull()).alias(f"null_{name}")
-        for name in used
-    ]
-    times = [F.min("TimeGenerated").alias("first"), F.max("TimeGenerated").alias("last")]
-    sums = [F.sum(name).alias(name) for name in (*_SUMS, *(f"null_{name}" for name in used))]
+    used = _used(run, table)
+    is_row = F.col("_Kind") == "row"
+    nulls = [F.count_if(is_row & F.col(name).isNull()).alias(f"Null{name}") for name in used]
+    start, end = (F.lit(moment.isoformat()).cast("timestamp") for moment in run.window)
+    time = F.col("TimeGenerated")
+    inside = F.when((time >= start) & (time < end), time)
+    times = [F.min(inside).alias("First"), F.max(inside).alias("Last")]
+    unknown = F.array_distinct(F.flatten(F.collect_set("_Unknown"))).alias("Unknown")
+    sums = [F.sum(name).alias(name) for name in (*_SUMS, *(f"Null{name}" for name in used))]
     ends = [
-        F.min("first").alias("first"),
-        F.max("last").alias("last"),
-        F.count("_Blob").alias("Blobs"),
+        F.date_format(F.min("First"), _TIME).alias("First"),
+        F.date_format(F.max("Last"), _TIME).alias("Last"),
     ]
-    row = per_blob(copies, *nulls, *times).agg(*sums, *ends).collect()[0]
+    more = [F.count("_Blob").alias("Blobs"), F.flatten(F.collect_list("Unknown")).alias("Unknown")]
+    row = per_blob(copies, *nulls, *times, unknown).agg(*sums, *ends, *more).collect()[0]
     rows = row["Rows"] or 0
     return {
         "blobs": blobs,
-        "empty_blobs": max(0, blobs - (row["Blobs"] or 0)),
+        "empty_blobs": max(0, blobs - row["Blobs"]),
         **{name.lower(): row[name] or 0 for name in _SUMS},
-        "unknown_columns": _unknown(copies),
-        "nulls": {n: round((row[f"null_{n}"] or 0) / rows, 4) for n in used} if rows else {},
-        "first": _text(row["first"]),
-        "last": _text(row["last"]),
+        "unknown_columns": sorted({_plain(name) for name in row["Unknown"]})[:MOST_UNKNOWN],
+        "nulls": {name: round(row[f"Null{name}"] / rows, 4) for name in used} if rows else {},
+        "first": row["First"],
+        "last": row["Last"],
     }
 
 
-def _unknown(copies: DataFrame) -> list[str]:
-    names = (
-        copies.filter(F.col("_Unknown").isNotNull())
-        .select(F.explode("_Unknown").alias("Name"))
-        .groupBy("Name")
-        .count()
-        .orderBy(F.col("count").desc(), "Name")
-        .limit(MOST_UNKNOWN)
-    )
-    return [row["Name"] for row in names.collect()]
+def _used(run: Run, table: str) -> list[str]:
+    """What a run's silence is measured by: columns of its views, the time of its own tables."""
+    fed = [view for view in run.hunt.views if table in c.VIEWS[view]]
+    used = [name for view in fed for name in used_columns(view, table)]
+    return list(dict.fromkeys(["TimeGenerated", *used]))
 
 
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() + "Z" if moment else None
-
-
-def _earliest(tables: Mapping[str, Any], name: str) -> str | None:
-    return min((found[name] for found in tables.values() if found[name]), default=None)
-
-
-def _latest(tables: Mapping[str, Any], name: str) -> str | None:
-    return max((found[name] for found in tables.values() if found[name]), default=None)
+def _plain(name: str) -> str:
+    """A name that somebody else chose, in letters that JSON writes with one byte each."""
+    return name.encode("ascii", "backslashreplace").decode()[:NAME_CHARACTERS]

@@ -16,7 +16,7 @@ written as text, or a text where a number should be, costs that value and never 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -31,7 +31,7 @@ from spark.tables import Table
 
 LONGEST_LINE = 16_000_000
 """Bytes. A longer line is skipped by the reader without being held in memory, and counted."""
-EXAMINED_BYTES = 64_000_000
+EXAMINED_BYTES = 16_000_000
 """JSON whose lines are searched for unknown columns; of more than that, an even sample is."""
 FILE_BYTES = 2_000_000_000
 """JSON that goes into one Parquet file, about 80 MB of it."""
@@ -108,6 +108,16 @@ def read_copies(session: SparkSession, table: Table, folders: Sequence[str]) -> 
     return reader.parquet(*folders)
 
 
+def existing(lake: Lake, copies: Mapping[str, str]) -> dict[str, str]:
+    """Those of the copies (hour -> URL of its folder) that are still there.
+
+    One listing for all hours that one job made of a table.
+    """
+    parents = {url.rpartition("/")[0] for url in copies.values() if url}
+    there = {f"{parent}/{name}" for parent in parents for name in lake.names(parent)}
+    return {hour: url for hour, url in copies.items() if url.rstrip("/") in there}
+
+
 def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[str]) -> DataFrame:
     """The lines of the export blobs below these folders that belong to these hours.
 
@@ -158,7 +168,7 @@ def _kind() -> Column:
     is_object = F.col("Line").rlike(r"^\s*\{") & F.col(f"Parsed.{_BROKEN}").isNull()
     is_row = F.col("Parsed").isNotNull() & is_object
     kind = F.when(is_row, "row").otherwise("dropped")
-    return F.when(F.trim(F.regexp_replace("Line", r"\s", "")) == "", "blank").otherwise(kind)
+    return F.when(F.col("Line").rlike(r"\S"), kind).otherwise("blank")
 
 
 def _unknown(table: Table) -> Column:

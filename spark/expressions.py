@@ -123,19 +123,33 @@ def ipv4_number(ip: Column) -> Column:
     return F.when(ip.rlike(_IPV4), number)
 
 
-def names_place(entry: str, ip: str, name: str) -> Column:
-    """Whether an entry (address, IPv4 network, name, or `*.example.com`) names a host.
+def is_allowed(entry: str, times: str) -> Column:
+    """Whether an allow-list's entry (its columns carry the prefix `entry`) covers a session.
 
-    True for an entry that is null, false where there is nothing to compare.
+    An entry names a destination, a source or both, a port if it likes, and may have expired
+    before the last of the `times`.
     """
+    wanted = F.col(f"{entry}port")
+    port = wanted.isNull() | (wanted.cast("int") == F.col("DstPortNumber"))
+    until = F.col(f"{entry}expires")
+    last = F.element_at(times, -1)
+    valid = until.isNull() | (until.cast("timestamp").cast("double") > last)
+    destination = _names(F.col(f"{entry}destination"), "DstIpAddr", "DstHostname")
+    source = _names(F.col(f"{entry}source"), "SrcIpAddr", "SrcHostname")
+    says_what = F.coalesce(f"{entry}destination", f"{entry}source").isNotNull()
+    return port & valid & destination & source & says_what
+
+
+def _names(entry: Column, ip: str, name: str) -> Column:
+    """Whether an address, an IPv4 network, a name or `*.example.com` means a host; null: any."""
     place = F.lower(F.trim(entry))
     network = F.split(place, "/")
     size = F.pow(F.lit(2), 32 - F.get(network, F.lit(1)).cast("int")).cast("long")
     low = ipv4_number(network[0])
     inside = F.floor(ipv4_number(F.col(ip)) / size) == F.floor(low / size)
     below = place.startswith("*.") & F.col(name).endswith(F.substring(place, 2, 255))
-    named = F.array(place == F.col(ip), place == F.col(name), inside, below)
-    return F.col(entry).isNull() | F.exists(named, lambda match: F.coalesce(match, F.lit(False)))
+    means = F.array(place == F.col(ip), place == F.col(name), inside, below)
+    return entry.isNull() | F.exists(means, lambda match: F.coalesce(match, F.lit(False)))
 
 
 # --- arrays -----------------------------------------------------------------------------------
@@ -159,15 +173,17 @@ def deviations(values: str, center: str) -> Column:
     return F.sort_array(F.transform(values, lambda value: F.abs(value - F.col(center))))
 
 
-def mean(values: Column) -> Column:
+def mean(values: str) -> Column:
     """The mean of an array; null when empty."""
     total = F.aggregate(values, F.lit(0.0), lambda total, value: total + value)
     return F.when(F.size(values) > 0, total / F.size(values))
 
 
-def spread(values: Column, center: str) -> Column:
+def spread(values: str, center: str) -> Column:
     """The standard deviation of an array around a column that holds its mean; null when empty."""
-    return F.sqrt(mean(F.transform(values, lambda value: F.pow(value - F.col(center), 2))))
+    squares = F.transform(values, lambda value: F.pow(value - F.col(center), 2))
+    total = F.aggregate(squares, F.lit(0.0), lambda total, value: total + value)
+    return F.when(F.size(values) > 0, F.sqrt(total / F.size(values)))
 
 
 def commonest(values: str) -> Column:

@@ -1,7 +1,13 @@
 """A job: plan -> claim -> copy what is stale -> read -> hunt -> write. The only order of I/O.
 
 One argument: the URL of plan.json. Exit codes: 0 every run has its manifest, 2 the plan cannot be
-used, 3 somebody else has started this job, 4 the deadline has passed.
+used, 3 somebody else has started this job, 4 the deadline has passed. With 2 and 3 nothing is
+written.
+
+    claim.json                 first, created once: a second starter of the same job exits
+    report.json                the hours that were copied, and tables that could not be
+    runs/<run id>/part-*.jsonl findings, best first; withheld/ holds what is above the cap
+    runs/<run id>/manifest.json last, under its final name: the run's results are complete
 """
 
 from __future__ import annotations
@@ -19,23 +25,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from shared import contract as c
 from spark import exports, results, views
 from spark.coverage import coverage, hours_of
 from spark.lake import Lake
 from spark.plan import Plan, Run, parse_plan
 from spark.tables.declared import TABLES
 
+Json = dict[str, Any]
 BAD_PLAN, CLAIMED, TOO_LATE = 2, 3, 4
 ERROR_CHARACTERS = 2000
+SMALL_BYTES = 1_000_000_000
+"""Below this much JSON, planning again after each stage costs more than it can gain."""
+SQL: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    # A value that cannot be cast is a null, and costs no row.
+    "spark.sql.ansi.enabled": "false",
+    # Export blobs are small: with the default of 4 MB each would count as a large one.
+    "spark.sql.files.openCostInBytes": "262144",
+}
 REFERENCE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allow_list": ("destination", "port", "source", "owner", "reason", "expires"),
 }
-"""Columns that a reference list always has, given or not; all are text."""
+"""Reference lists that every hunt can count on, and columns that they always have; all text."""
 
 
 @dataclass
@@ -58,25 +74,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1:
         return _stop(BAD_PLAN, "give one argument: the URL of plan.json")
-    session = SparkSession.builder.appName(c.__name__).getOrCreate()
-    session.conf.set("spark.sql.session.timeZone", "UTC")
+    session = SparkSession.builder.getOrCreate()
     lake = Lake(session)
     try:
         plan = parse_plan(lake.read(given[0]))
-    except (OSError, ValueError) as error:
-        return _stop(BAD_PLAN, f"{given[0]}: {error}")
+    except (OSError, ValueError, Py4JJavaError) as error:
+        return _stop(BAD_PLAN, f"{given[0]}: {_said(error)}")
+    if datetime.now(UTC) >= plan.deadline:
+        return _stop(TOO_LATE, f"{plan.job_id}: the deadline {plan.deadline} had passed before")
     if not claim(lake, plan):
         return _stop(CLAIMED, f"{plan.job_id} has been started by somebody else")
     watch_deadline(plan)
-    job = Job(session, lake, plan)
-    job.timings["session_s"] = time.monotonic() - began
-    run_job(job)
+    configure(session, plan)
+    run_job(Job(session, lake, plan, timings={"session_s": time.monotonic() - began}))
     return 0
 
 
 def _stop(code: int, why: str) -> int:
-    print(f"tidehunt job: {why}", file=sys.stderr, flush=True)  # noqa: T201  the driver's log
+    _log(why)
     return code
+
+
+def _log(what: str) -> None:
+    print(f"tidehunt job: {what}", file=sys.stderr, flush=True)  # noqa: T201  the driver's log
+
+
+def configure(session: SparkSession, plan: Plan) -> None:
+    """Set what the results depend on, whatever the pool's defaults are, and what the size asks."""
+    for name, value in SQL.items():
+        session.conf.set(name, value)
+    size = sum(hour.bytes for table in plan.tables for hour in plan.hours(table))
+    session.conf.set("spark.sql.adaptive.enabled", "true" if size > SMALL_BYTES else "false")
 
 
 def claim(lake: Lake, plan: Plan) -> bool:
@@ -86,7 +114,8 @@ def claim(lake: Lake, plan: Plan) -> bool:
     """
     mine = uuid.uuid4().hex
     url = f"{plan.results}/claim.json"
-    body = {"schema": 1, "job_id": plan.job_id, "starter": mine, "at": _now()}
+    now = datetime.now(UTC).isoformat()
+    body = {"schema": 1, "job_id": plan.job_id, "starter": mine, "at": now}
     try:
         lake.create(url, json.dumps(body).encode())
         return bool(json.loads(lake.read(url))["starter"] == mine)
@@ -110,13 +139,21 @@ def watch_deadline(plan: Plan) -> None:
 def run_job(job: Job) -> None:
     """Copy, report, then every run by itself: each ends in a manifest."""
     began = time.monotonic()
-    _copy(job)
+    copies = _copy(job)
     job.timings["copy_s"] = time.monotonic() - began
+    report = {
+        "schema": 1,
+        "job_id": job.plan.job_id,
+        "copies": copies,
+        "broken": job.broken,
+        "timings": _rounded(job.timings),
+    }
+    job.lake.write(f"{job.plan.results}/report.json", json.dumps(report).encode())
     for run in job.plan.runs:
         _run(job, run)
 
 
-def _copy(job: Job) -> None:
+def _copy(job: Job) -> list[dict[str, Any]]:
     copies: list[dict[str, Any]] = []
     for name in sorted({table for run in job.plan.runs for table in run.sources}):
         if name not in TABLES or not job.plan.hours(name):
@@ -125,48 +162,50 @@ def _copy(job: Job) -> None:
             made = exports.copy_stale(job.session, job.lake, job.plan, TABLES[name])
         except Exception as error:
             job.broken[name] = f"{name} cannot be copied: {_said(error)}"
-            _stop(0, job.broken[name])
+            _log(job.broken[name])
             continue
         copies.extend(vars(one) for one in made)
         job.copied.update({(name, one.hour): one.path for one in made})
-    report = {"schema": 1, "job_id": job.plan.job_id, "copies": copies, "broken": job.broken}
-    job.lake.write(f"{job.plan.results}/report.json", json.dumps(report).encode())
+    return copies
 
 
 def _run(job: Job, run: Run) -> None:
     """One run; what it raises fails it alone."""
-    began = time.monotonic()
+    timings = dict(job.timings)
     try:
-        trouble = [job.broken[table] for table in run.sources if table in job.broken]
-        if trouble:
-            raise RuntimeError("; ".join(trouble))
-        _hunt(job, run, began)
+        broken = [job.broken[table] for table in run.sources if table in job.broken]
+        if broken:
+            raise RuntimeError("; ".join(broken))
+        written, told = _hunt(job, run, timings)
+        ended: dict[str, Any] = {"status": "succeeded", "error": None, "coverage": told}
     except Exception as error:
         traceback.print_exc()
-        body = {"status": "failed", "error": _said(error), "coverage": {}, "timings": {}}
-        results.write_manifest(job.lake, job.plan, run, body)
-
-
-def _hunt(job: Job, run: Run, began: float) -> None:
-    copies, read = _read(job, run)
-    found = _detect(job, run, copies)
-    lines = results.to_lines(found, run, job.plan.workspace_key)
-    folder = job.plan.run_url(run.run_id)
-    written = results.write_findings(job.lake, folder, lines, job.plan.max_findings)
-    hunted = time.monotonic()
-    told = coverage(job.plan, run, copies, read)
-    timings = {
-        **job.timings,
-        "hunt_s": hunted - began,
-        "coverage_s": time.monotonic() - hunted,
-    }
-    body = {
-        "status": "succeeded",
-        "error": None,
-        "coverage": told,
-        "timings": {name: round(seconds, 2) for name, seconds in timings.items()},
-    }
+        written = None
+        ended = {"status": "failed", "error": _said(error), "coverage": {}}
+    body = {**ended, "timings": _rounded(timings)}
     results.write_manifest(job.lake, job.plan, run, body, written)
+
+
+def _hunt(job: Job, run: Run, timings: dict[str, float]) -> tuple[results.Written, Json]:
+    """Hunt and write the findings; fills in what each stage took, in seconds."""
+    marks = [time.monotonic()]
+    copies, read = _read(job, run)
+    # Kept: what is read of it next would else be planned, and run, together with the hunt.
+    found = _detect(job, run, copies).persist()
+    try:
+        found.count()
+        marks.append(time.monotonic())
+        lines = results.to_lines(found, run, job.plan.workspace_key)
+        folder = job.plan.run_url(run.run_id)
+        written = results.write_findings(job.lake, folder, lines, job.plan.max_findings)
+    finally:
+        found.unpersist()
+    marks.append(time.monotonic())
+    told = coverage(job.plan, run, copies, read)
+    marks.append(time.monotonic())
+    stages = ("hunt_s", "write_s", "coverage_s")
+    timings.update({name: marks[n + 1] - marks[n] for n, name in enumerate(stages)})
+    return written, told
 
 
 def _read(job: Job, run: Run) -> tuple[dict[str, DataFrame], dict[str, list[str]]]:
@@ -176,13 +215,13 @@ def _read(job: Job, run: Run) -> tuple[dict[str, DataFrame], dict[str, list[str]
     for name in run.sources:
         if name not in TABLES:
             raise ValueError(f"no schema is declared for table {name}")
-        urls = {
+        made = {
             hour.hour: hour.copy or job.copied.get((name, hour.hour), "")
             for hour in hours_of(job.plan, run, name)
         }
-        read[name] = [hour for hour, url in urls.items() if url]
-        folders = [url for url in urls.values() if url]
-        copies[name] = exports.read_copies(job.session, TABLES[name], folders)
+        there = exports.existing(job.lake, made)
+        read[name] = sorted(there)
+        copies[name] = exports.read_copies(job.session, TABLES[name], sorted(there.values()))
     return copies, read
 
 
@@ -191,7 +230,8 @@ def _detect(job: Job, run: Run, copies: Mapping[str, DataFrame]) -> DataFrame:
     tables = {name: rows[name] for name in run.hunt.tables}
     built = {view: views.build(view, rows) for view in run.hunt.views}
     references = {
-        name: reference(job.session, name, entries) for name, entries in run.references.items()
+        name: reference(job.session, name, run.references.get(name, ()))
+        for name in {*REFERENCE_COLUMNS, *run.references}
     }
     hunt = importlib.import_module(f"spark.hunts.{run.hunt.module}")
     found = hunt.detect({**tables, **built}, references, dict(run.params))
@@ -223,5 +263,5 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+def _rounded(timings: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(seconds, 2) for name, seconds in timings.items()}

@@ -90,7 +90,7 @@ def parse_plan(content: bytes) -> Plan:
     """The plan in a file's content. ValueError says what is wrong with it."""
     try:
         return _plan(json.loads(content))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"the plan has no usable {error}") from error
 
 
@@ -99,15 +99,15 @@ def _plan(body: Any) -> Plan:
         raise ValueError(f"the plan has schema {body['schema']}, this code reads {c.PLAN_SCHEMA}")
     return Plan(
         job_id=_matching(c.JOB_ID, body["job_id"]),
-        code_hash=str(body["code_hash"]),
+        code_hash=_text(body["code_hash"]),
         created=_moment(body["created"]),
         deadline=_moment(body["deadline"]),
-        results=str(body["results"]).rstrip("/"),
-        tables_root=str(body["tables_root"]).rstrip("/"),
-        exports_host=str(body["exports_host"]),
-        workspace=str(body["workspace"]["resource_id"]),
-        workspace_key=str(body["workspace"]["key"]),
-        max_findings=int(body["max_findings"]),
+        results=_text(body["results"]).rstrip("/"),
+        tables_root=_text(body["tables_root"]).rstrip("/"),
+        exports_host=_text(body["exports_host"]),
+        workspace=_text(body["workspace"]["resource_id"]),
+        workspace_key=_text(body["workspace"]["key"]),
+        max_findings=_count(body["max_findings"]),
         tables={
             _matching(c.TABLE, name): tuple(
                 sorted((_hour(hour) for hour in table["hours"]), key=lambda hour: hour.hour)
@@ -123,10 +123,10 @@ def _hour(body: Any) -> Hour:
         raise ValueError(f"the plan names an hour {body['hour']!r}")
     return Hour(
         hour=body["hour"],
-        fingerprint=str(body["fingerprint"]),
-        blobs=int(body["blobs"]),
-        bytes=int(body["bytes"]),
-        copy=str(body["copy"]) if body["copy"] else None,
+        fingerprint=_text(body["fingerprint"]),
+        blobs=_count(body["blobs"]),
+        bytes=_count(body["bytes"]),
+        copy=None if body["copy"] is None else _text(body["copy"]),
     )
 
 
@@ -136,22 +136,24 @@ def _run(body: Any) -> Run:
         hunt=_hunt(body["hunt"]),
         slot=_window(body["slot"]),
         window=_window(body["window"]),
-        revision=int(body["revision"]),
+        revision=_count(body["revision"]),
         params=dict(body["params"]),
-        references={name: tuple(rows) for name, rows in body["references"].items()},
+        references={
+            name: tuple(dict(row) for row in rows) for name, rows in body["references"].items()
+        },
     )
 
 
 def _hunt(body: Any) -> Hunt:
     return Hunt(
         module=_matching(c.IDENTIFIER, body["module"]),
-        guid=str(body["guid"]),
-        version=str(body["version"]),
+        guid=_text(body["guid"]),
+        version=_text(body["version"]),
         severity={name: float(score) for name, score in body["severity"].items()},
-        views=tuple(body["views"]),
-        tables=tuple(table.lower() for table in body["tables"]),
-        finding_key=tuple(body["finding_key"]),
-        entity_columns=tuple(body["entity_columns"]),
+        views=_texts(body["views"]),
+        tables=tuple(table.lower() for table in _texts(body["tables"])),
+        finding_key=_texts(body["finding_key"]),
+        entity_columns=_texts(body["entity_columns"]),
     )
 
 
@@ -160,7 +162,28 @@ def _window(body: Any) -> tuple[datetime, datetime]:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"the plan names a time without a zone: {text}")
+    return moment.astimezone(UTC)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"text: {value!r}")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"list of texts: {value!r}")
+    return tuple(_text(one) for one in value)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"count: {value!r}")
+    return value
 
 
 def _matching(pattern: Any, value: Any) -> str:

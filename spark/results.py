@@ -21,9 +21,12 @@ from spark.lake import Lake
 from spark.plan import Plan, Run
 
 PART_BYTES = 5_000_000
+TITLE_CHARACTERS = 500
 _TIME = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
 _AS_IT_IS = (T.StringType, T.IntegerType, T.LongType, T.ShortType, T.ByteType)
-MEASURES = ("Score", "SubScores", "Title", "Evidence", "FirstSeen", "LastSeen")
+_OBJECT = (T.StructType, T.MapType)
+OBJECTS = ("SubScores", "Evidence")
+MEASURES = ("Score", *OBJECTS, "Title", "FirstSeen", "LastSeen")
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,9 @@ class Written:
 def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
     """A hunt's findings -> Score, FindingId, Line; what is below the lowest band is dropped.
 
-    ValueError names the columns that the hunt owes.
+    ValueError names the columns that the hunt owes, or that no reader would take.
     """
-    owed = {*run.hunt.finding_key, *run.hunt.entity_columns, *MEASURES} - set(found.columns)
-    if owed:
-        raise ValueError(f"hunt {run.hunt.module} gives no column {', '.join(sorted(owed))}")
+    _check_columns(found, run)
     named = (
         found.withColumn("Score", finite(F.col("Score").cast("double"), T.DoubleType()))
         .withColumn("Severity", _severity(run.hunt.severity))
@@ -60,13 +61,29 @@ def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
         .withColumn("FindingKey", uuid5(_identity_text(found, run, workspace_key)))
         .withColumn("FindingId", uuid5(F.concat("FindingKey", F.lit(f"|{run.slot[0]:%Y%m%d%H}"))))
     )
-    lines = named.select("Score", "FindingId", _line(named, run).alias("Line"))
+    evidence = finite(F.col("Evidence"), found.schema["Evidence"].dataType)
+    lines = named.withColumn("Line", _line(named, run, evidence)).withColumn(
+        "Line",
+        F.when(F.octet_length("Line") <= c.LINE_BYTES, F.col("Line")).otherwise(
+            _line(named, run, F.lit(None).cast("string"))
+        ),
+    )
     first = W.partitionBy("FindingId").orderBy(F.col("Score").desc(), F.col("Line"))
     return (
-        lines.withColumn("Rank", F.row_number().over(first))
+        lines.select("Score", "FindingId", "Line")
+        .withColumn("Rank", F.row_number().over(first))
         .filter(F.col("Rank") == 1)
         .select("Score", "FindingId", "Line")
     )
+
+
+def _check_columns(found: DataFrame, run: Run) -> None:
+    owed = {*run.hunt.finding_key, *run.hunt.entity_columns, *MEASURES} - set(found.columns)
+    if owed:
+        raise ValueError(f"hunt {run.hunt.module} gives no column {', '.join(sorted(owed))}")
+    flat = [name for name in OBJECTS if not isinstance(found.schema[name].dataType, _OBJECT)]
+    if flat:
+        raise ValueError(f"hunt {run.hunt.module}: {', '.join(flat)} must be a struct or a map")
 
 
 def _severity(bands: Mapping[str, float]) -> Column:
@@ -110,12 +127,17 @@ def uuid5(name: Column) -> Column:
 
 def finite(value: Column, kind: T.DataType) -> Column:
     """The value with null for every NaN and infinity, however deep: JSON knows neither."""
+    if not any(word in kind.simpleString() for word in ("double", "float")):
+        return value
     if isinstance(kind, T.DoubleType | T.FloatType):
         bad = F.isnan(value) | (F.abs(value) == float("inf"))
         return F.when(~bad, value)
     if isinstance(kind, T.ArrayType):
         element = kind.elementType
         return F.transform(value, lambda one: finite(one, element))
+    if isinstance(kind, T.MapType):
+        inner = kind.valueType
+        return F.transform_values(value, lambda _, one: finite(one, inner))
     if isinstance(kind, T.StructType):
         fields = [
             finite(value.getField(field.name), field.dataType).alias(field.name)
@@ -125,19 +147,20 @@ def finite(value: Column, kind: T.DataType) -> Column:
     return value
 
 
-def _line(named: DataFrame, run: Run) -> Column:
+def _line(named: DataFrame, run: Run, evidence: Column) -> Column:
+    """A finding as one line of JSON; one too long for a reader comes without its evidence."""
     entities = sorted({*run.hunt.finding_key, *run.hunt.entity_columns})
-    kinds = {field.name: field.dataType for field in named.schema.fields}
+    sub_scores = finite(F.col("SubScores"), named.schema["SubScores"].dataType)
     line = F.struct(
         "FindingId",
         "FindingKey",
         F.struct(*(_plain(named, n).alias(n) for n in run.hunt.finding_key)).alias("Identity"),
         "Score",
         "Severity",
-        finite(F.col("SubScores"), kinds["SubScores"]).alias("SubScores"),
-        F.coalesce("Title", F.lit("")).alias("Title"),
+        sub_scores.alias("SubScores"),
+        F.substring(F.coalesce("Title", F.lit("")), 1, TITLE_CHARACTERS).alias("Title"),
         F.struct(*(_plain(named, n).alias(n) for n in entities)).alias("Entities"),
-        finite(F.col("Evidence"), kinds["Evidence"]).alias("Evidence"),
+        evidence.alias("Evidence"),
         F.date_format("FirstSeen", _TIME).alias("FirstSeen"),
         F.date_format("LastSeen", _TIME).alias("LastSeen"),
     )
@@ -145,18 +168,14 @@ def _line(named: DataFrame, run: Run) -> Column:
 
 
 def write_findings(lake: Lake, folder: str, lines: DataFrame, most: int) -> Written:
-    """Write the best `most` findings as parts, what is above that into `withheld/`."""
-    lines = lines.persist()
-    try:
-        best = lines.orderBy(F.col("Score").desc(), F.col("FindingId")).limit(most)
-        parts, last = _write_parts(lake, folder, best.toLocalIterator())
-        rows = sum(part.rows for part in parts)
-        withheld = lines.count() - rows
-        if withheld and last is not None:
-            _write_withheld(folder, lines, last)
-        return Written(tuple(parts), rows, withheld)
-    finally:
-        lines.unpersist()
+    """Write the best `most` findings as parts, and what is above that into `withheld/`."""
+    best = lines.orderBy(F.col("Score").desc(), F.col("FindingId")).limit(most)
+    parts, last = _write_parts(lake, folder, best.toLocalIterator())
+    rows = sum(part.rows for part in parts)
+    withheld = lines.count() - rows if rows == most else 0
+    if withheld:
+        _write_withheld(folder, lines, last)
+    return Written(tuple(parts), rows, withheld)
 
 
 def _write_parts(
@@ -189,11 +208,13 @@ def _batches(rows: Iterable[Any]) -> Iterator[list[tuple[tuple[float, str], byte
         yield batch
 
 
-def _write_withheld(folder: str, lines: DataFrame, last: tuple[float, str]) -> None:
-    score, finding_id = last
-    after = (F.col("Score") < score) | (
-        (F.col("Score") == score) & (F.col("FindingId") > finding_id)
-    )
+def _write_withheld(folder: str, lines: DataFrame, last: tuple[float, str] | None) -> None:
+    """What comes after the last finding of the parts, by the same order."""
+    after = F.lit(True)
+    if last is not None:
+        score, finding_id = (F.lit(value) for value in last)
+        same = F.col("Score") == score
+        after = (F.col("Score") < score) | (same & (F.col("FindingId") > finding_id))
     lines.filter(after).select("Line").write.mode("overwrite").text(f"{folder}/withheld")
 
 

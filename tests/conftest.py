@@ -24,6 +24,20 @@ TABLES = (
 )
 
 
+PYSPARKS_OWN = (
+    # It leaves the sockets open over which a driver collects rows.
+    r"ignore:unclosed <socket.*'127\.0\.0\.1':ResourceWarning",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Warnings are errors; what pyspark itself causes is ignored in the tests that use it."""
+    for item in items:
+        if "session" in getattr(item, "fixturenames", ()):
+            for warning in PYSPARKS_OWN:
+                item.add_marker(pytest.mark.filterwarnings(warning))
+
+
 @pytest.fixture(scope="session")
 def lake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`exports/am-<table>` and `state/{results,tables,code}`: what the session's URLs reach.
@@ -37,9 +51,7 @@ def lake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def session(
-    lake_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SparkSession]:
+def session(lake_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The only Spark session of the run. pyspark is imported by those tests alone that need it."""
     scratch = Path(tmp_path_factory.mktemp("spark"))
     with pytest.MonkeyPatch.context() as environment:
@@ -74,6 +86,9 @@ def _configuration(lake: Path, scratch: Path) -> dict[str, str]:
         for container, folder in _mounts(lake).items()
     }
     return mounts | {
+        # For a minute of work one compiler and one plan of a query are enough.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:-UsePerfData",
+        "spark.sql.adaptive.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "1g",

@@ -17,6 +17,7 @@ from shared.errors import BadInput
 ROOT = Path(__file__).resolve().parent.parent
 HASH_DIGITS = 24
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_UNIX = 3
 
 
 def publish(code_folder: Path, hunt_folders: Sequence[Path] = ()) -> str:
@@ -37,11 +38,12 @@ def publish(code_folder: Path, hunt_folders: Sequence[Path] = ()) -> str:
 def build_zip(hunt_folders: Sequence[Path] = ()) -> bytes:
     """The zip: the data plane, the contract, and all hunts."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, path in sorted(_members(hunt_folders).items()):
+            # Stored: one deflate library's bytes are not another's.
             info = zipfile.ZipInfo(name, _EPOCH)
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            info.create_system, info.external_attr = _UNIX, 0o644 << 16
+            archive.writestr(info, path.read_bytes(), zipfile.ZIP_STORED)
     return buffer.getvalue()
 
 
@@ -70,7 +72,12 @@ def _users_hunts(hunt_folders: Sequence[Path]) -> Iterator[Path]:
                 where=str(folder),
                 mend="correct TIDEHUNT_HUNT_FOLDERS",
             )
-        yield from (path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".yaml"))
+        yield from (path for path in sorted(folder.iterdir()) if _is_of_a_pair(path))
+
+
+def _is_of_a_pair(path: Path) -> bool:
+    """A package's marker is no hunt, and the data plane has one."""
+    return path.suffix in (".py", ".yaml") and path.stem != "__init__" and path.is_file()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,19 +11,17 @@ Data
     times, source ports, sent bytes and session ids are used where the log has them. Each table
     is judged by itself, so that a firewall and a sensor do not disturb each other's rhythm.
 Blind spots
-    Intervals below three seconds: connections up to two seconds apart count as one. Jitter
-    above about 50 %. Fewer than five intervals. Connections that are kept open (one long
-    session is one event) and UDP that a firewall keeps as one session. Denied and failed
-    connections: an implant whose controller is down is not seen. A proxy as the destination
-    hides what is behind it, unless the log has the host name and no address. Records that sum
-    up several connections (EventCount above 1). One source address for many hosts (NAT).
-    Several destinations that are used in turn.
+    Intervals below three seconds: connections up to two seconds apart count as one. Jitter above
+    about 50 %. Fewer than five intervals. One long session, UDP that a firewall keeps as one.
+    Denied and failed connections: an implant whose controller is down. A proxy as destination,
+    unless the log has the host name and no address. Records that sum up several connections
+    (EventCount above 1). One source address for many hosts (NAT). Destinations used in turn.
 False positives
     A heartbeat of software that only one host runs: licence servers, appliances, monitoring.
     It cannot be told from an implant by statistics: put it on the allow-list, or close it.
 Triage
-    Which process connects; since when; whether name and certificate fit what the host does;
-    whether other hosts that run the same software show the rhythm; then isolate, keep memory.
+    Which process connects, since when; do name and certificate fit what the host does; do other
+    hosts with the same software show the rhythm. Then isolate, and keep the memory.
 References
     Active Countermeasures' RITA (scores by interval and size); MITRE ATT&CK T1071, T1573.
 """
@@ -49,6 +47,8 @@ FEWEST_HOSTS = 20
 """With fewer hosts in the data nothing can be said about what is rare."""
 COMPARABLE = 0.3
 """A host whose own timing reaches this shows a rhythm, not just traffic."""
+GRIDS = (("A", 0.4, 0.0), ("B", 0.4, 0.5), ("C", 0.1, 0.0), ("D", 0.1, 0.5))
+"""Cells on the logarithm of the interval: name, width, shift. A and C, shifted, are B and D."""
 ONE_SIZE = "connections of one size"
 PICTURE = 200
 """Times of events that go into the evidence."""
@@ -116,8 +116,7 @@ def mark_bursts(events: DataFrame, gap: float) -> DataFrame:
     by_pair = W.partitionBy(*SERIES).rowsBetween(*_ALL_ROWS)
     frequency = F.struct(F.col("SameSize"), -F.col("SrcBytes"))
     common = F.max_by("SrcBytes", F.when(F.col("SrcBytes").isNotNull(), frequency)).over(by_pair)
-    is_start = F.coalesce(F.col("EventSubType") == "Start", F.lit(False))
-    is_end = F.coalesce(F.col("EventSubType") == "End", F.lit(False))
+    is_start, is_end = (F.col("EventSubType").eqNullSafe(kind) for kind in ("Start", "End"))
     before = F.lag("Time").over(W.partitionBy(*SERIES).orderBy("Time"))
     before_common = F.lag("Time").over(W.partitionBy(*SERIES, "IsCommon").orderBy("Time"))
     return (
@@ -182,9 +181,9 @@ def measure_intervals(series: DataFrame) -> DataFrame:
         {
             "OffSeconds": x.middle("Off"),
             "OffBytes": x.middle("OffSizes"),
-            "CoreMean": x.mean(F.col("Core")),
+            "CoreMean": x.mean("Core"),
         },
-        {"CoreSpread": x.spread(F.col("Core"), "CoreMean")},
+        {"CoreSpread": x.spread("Core", "CoreMean")},
     ]
     for step in steps:
         series = series.withColumns(step)
@@ -194,7 +193,7 @@ def measure_intervals(series: DataFrame) -> DataFrame:
 def score_timing(series: DataFrame, params: Params) -> DataFrame:
     """`Shape` is how regular and steady the intervals are, a little less for one size's events.
 
-    `Timing` weighs it with the evidence as if the pair were the only one.
+    `Timing` weighs it with the evidence, as if the pair were the only one.
     """
     blind, gap = params["blind_spread"], params["gap_seconds"]
     relative = x.relative_spread("OffSeconds", "IntervalSeconds", gap, "Step")
@@ -227,45 +226,37 @@ def keep_best_series(series: DataFrame) -> DataFrame:
     row = F.struct(*(name for name in series.columns if name not in PAIR))
     best = series.groupBy(*PAIR).agg(F.max_by(row, rank).alias("Best")).select(*PAIR, "Best.*")
     rhythmic = F.col("Timing") >= COMPARABLE
-    return best.withColumns(
-        {
-            "Times": F.when(rhythmic, F.col("Times")),
-            "Hostnames": F.when(rhythmic, F.col("Hostnames")),
-            "SrcIsPrivate": x.is_private("SrcIpAddr"),
-        }
-    )
+    kept = {name: F.when(rhythmic, F.col(name)) for name in ("Times", "Hostnames")}
+    return best.withColumns({**kept, "SrcIsPrivate": x.is_private("SrcIpAddr")})
 
 
 def count_peers(pairs: DataFrame) -> DataFrame:
     """Hosts that talk to the destination; hosts, and destinations, that share the rhythm.
 
-    Comparable is the interval, at one address or name; or, at any destination, interval, port
-    and size together: the same software. Two overlapping grids of intervals stand in for a
-    comparison of each with each.
+    Shared is the interval at one address or name; or, at any destination, interval, port and
+    size: the same software. Overlapping grids stand in for a comparison of each with each.
     """
     here = _group("Dst", "DstPortNumber")
     name = F.when(F.col("Timing") >= COMPARABLE, x.commonest("Hostnames"))
+    talkers = F.size(F.collect_set("SrcIpAddr").over(here))
+    place = F.coalesce(F.max("DstHostname").over(here), "Dst")
     named = pairs.withColumn("DstHostname", name).withColumns(
-        {
-            "HostsAtDestination": F.size(F.collect_set("SrcIpAddr").over(here)),
-            "Place": F.coalesce(F.max("DstHostname").over(here), "Dst"),
-        }
+        {"HostsAtDestination": talkers, "Place": place}
     )
     log = F.log("IntervalSeconds")
-    grids = (("A", 0.4, 0.0), ("B", 0.4, 0.5), ("C", 0.1, 0.0), ("D", 0.1, 0.5))
-    cells = {f"Grid{name}": F.floor(log / width + shift) for name, width, shift in grids}
+    cells = {f"Grid{name}": F.floor(log / width + shift) for name, width, shift in GRIDS}
     # A size that is not logged is nobody's: it must not make all who lack one look alike.
     software = F.coalesce(F.col("MedianBytes").cast("string"), F.concat_ws("|", *PAIR))
     rhythmic = named.filter(F.col("Timing") >= COMPARABLE)
+    hosts = [
+        *_distinct("SrcIpAddr", ("Place", "DstPortNumber"), "AB"),
+        *_distinct("SrcIpAddr", ("Software", "DstPortNumber"), "CD"),
+    ]
+    places = _distinct("Place", ("SrcIpAddr", "DstPortNumber"), "AB")
     return rhythmic.withColumns({**cells, "Software": software}).withColumns(
         {
-            "HostsWithSameRhythm": F.greatest(
-                *_distinct("SrcIpAddr", ("Place", "DstPortNumber"), "AB"),
-                *_distinct("SrcIpAddr", ("Software", "DstPortNumber"), "CD"),
-            ),
-            "DestinationsWithSameRhythm": F.greatest(
-                *_distinct("Place", ("SrcIpAddr", "DstPortNumber"), "AB")
-            ),
+            "HostsWithSameRhythm": F.greatest(*hosts),
+            "DestinationsWithSameRhythm": F.greatest(*places),
         }
     )
 
@@ -283,13 +274,10 @@ def _group(*columns: str) -> WindowSpec:
 def count_hosts(sessions: DataFrame) -> DataFrame:
     """How many hosts and days the data has, for sources inside and outside."""
     inside = x.is_private("SrcIpAddr").alias("SrcIsPrivate")
-    return (
-        sessions.select(inside, "SrcIpAddr", F.to_date("TimeGenerated").alias("Day"))
-        .groupBy("SrcIsPrivate")
-        .agg(
-            F.count_distinct("SrcIpAddr").alias("HostsInData"),
-            F.count_distinct("Day").alias("DaysInData"),
-        )
+    seen = sessions.select(inside, "SrcIpAddr", F.to_date("TimeGenerated").alias("Day"))
+    return seen.groupBy("SrcIsPrivate").agg(
+        F.count_distinct("SrcIpAddr").alias("HostsInData"),
+        F.count_distinct("Day").alias("DaysInData"),
     )
 
 
@@ -306,30 +294,19 @@ def score(pairs: DataFrame, params: Params) -> DataFrame:
         "Focus": x.focus("DestinationsWithSameRhythm"),
     }
     timing = F.col("Timing")
-    constant = params["constancy_weight"] * _or("Constancy", 0.0)
-    persistent = params["persistence_weight"] * _or("Persistence", 0.0)
+    constant = params["constancy_weight"] * F.coalesce("Constancy", F.lit(0.0))
+    persistent = params["persistence_weight"] * F.coalesce("Persistence", F.lit(0.0))
     raised = timing + timing * (1 - timing) * (constant + persistent)
-    uncommon = F.least(_or("Rarity", 1.0), F.col("Focus"))
+    uncommon = F.least(F.coalesce("Rarity", F.lit(1.0)), F.col("Focus"))
     common = 1 - params["rarity_weight"] * (1 - uncommon)
-    popular = 1 - params["prevalence_weight"] * _or("Prevalence", 0.0)
+    popular = 1 - params["prevalence_weight"] * F.coalesce("Prevalence", F.lit(0.0))
     return pairs.withColumns(scores).withColumn("Score", F.round(raised * common * popular, 4))
-
-
-def _or(column: str, default: float) -> Column:
-    return F.coalesce(F.col(column), F.lit(default))
 
 
 def drop_allowed(pairs: DataFrame, allow_list: DataFrame) -> DataFrame:
     """Drop what an entry of the allow-list names, unless the entry had expired by then."""
-    own = [F.col(name).alias(f"a_{name}") for name in allow_list.columns]
-    entries = F.broadcast(allow_list.select(*own))
-    named = x.names_place("a_destination", "DstIpAddr", "DstHostname")
-    source = x.names_place("a_source", "SrcIpAddr", "SrcHostname")
-    port = F.col("a_port").isNull() | (F.col("a_port").cast("int") == F.col("DstPortNumber"))
-    expires = F.col("a_expires").cast("timestamp").cast("double")
-    valid = F.col("a_expires").isNull() | (expires > F.element_at("Times", -1))
-    says_what = F.coalesce("a_destination", "a_source").isNotNull()
-    return pairs.join(entries, on=named & source & port & valid & says_what, how="left_anti")
+    entries = allow_list.select(*(F.col(name).alias(f"a_{name}") for name in allow_list.columns))
+    return pairs.join(F.broadcast(entries), on=x.is_allowed("a_", "Times"), how="left_anti")
 
 
 def describe(pairs: DataFrame) -> DataFrame:
