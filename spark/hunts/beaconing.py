@@ -43,10 +43,8 @@ CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkPr
            "SrcBytes", "DstBytes")  # fmt: skip
 SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Evidence", "Constancy", "Persistence",
               "Prevalence", "Rarity", "Focus")  # fmt: skip
-FEWEST_HOSTS = 20
-"""With fewer hosts in the data nothing can be said about what is rare."""
-COMPARABLE = 0.3
-"""A host whose own timing reaches this shows a rhythm, not just traffic."""
+FEWEST_HOSTS = 20  # with fewer hosts in the data nothing can be said about what is rare
+COMPARABLE = 0.3  # a host whose own timing reaches this shows a rhythm, not just traffic
 GRIDS = (("A", 0.4, 0.0), ("B", 0.4, 0.5), ("C", 0.1, 0.0), ("D", 0.1, 0.5))
 """Cells on the logarithm of the interval: name, width, shift. A and C, shifted, are B and D."""
 ONE_SIZE = "connections of one size"
