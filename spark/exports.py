@@ -103,7 +103,8 @@ def read_copies(session: SparkSession, table: Table, folders: Sequence[str]) -> 
     """
     schema = T.StructType(table.schema.fields + TECHNICAL.fields)
     if not folders:
-        return session.createDataFrame([], schema)
+        nothing = (F.lit(None).cast(field.dataType).alias(field.name) for field in schema.fields)
+        return session.range(0).select(*nothing)
     reader = session.read.schema(schema).option("recursiveFileLookup", "true")
     return reader.parquet(*folders)
 

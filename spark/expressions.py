@@ -16,10 +16,15 @@ NO_VALUE = ("", "-", "--", "(null)", "n/a", "na", "nan", "nil", "none", "null", 
 """Words that logs write where they mean that there is no value."""
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_PLAIN = r"^[1-9][0-9.]{5,13}[0-9]$"
+_FOUR_OCTETS = rf"^{_OCTET}(?:\.{_OCTET}){{3}}$"
+_PLAIN = rf"^(?!0\.){_OCTET}(?:\.{_OCTET}){{3}}$"
 """What nearly all addresses look like; a quick look, so that only the others are taken apart."""
-_IPV4 = rf"^(?:(?:::|(?:0{{1,4}}:){{5}})ffff:)?({_OCTET}(?:\.{_OCTET}){{3}})(?::\d{{1,5}})?$"
+_IPV4 = (
+    r"^(?:(?:::|(?:0{1,4}:){5})ffff:)?(?!0\.0\.0\.0)"
+    rf"({_OCTET}(?:\.{_OCTET}){{3}})(?::\d{{1,5}})?$"
+)
 _IPV6 = r"^\[?((?=[0-9a-f]*:[0-9a-f]*:)[0-9a-f:]{2,39})(?:%[0-9a-z._-]+)?(?:\](?::\d{1,5})?)?$"
+_EIGHT_GROUPS = r"^(?!(?:0:){7}0$)(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$"
 _PORT = r"^(?:\[[^\]]*\]|[^:\[\]/]+):(\d{1,5})$"
 _HOST = (
     r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?"
@@ -68,27 +73,18 @@ def address(column: str) -> Column:
     Null for host names, words and the unspecified address.
     """
     text = F.trim(column)
-    return F.when(text.rlike(_PLAIN), text).otherwise(let(F.lower(text), _taken_apart))
+    lower = F.lower(text)
+    v6 = F.when(lower.contains(":"), _written_out(F.regexp_extract(lower, _IPV6, 1)))
+    return F.when(text.rlike(_PLAIN), text).otherwise(F.coalesce(found(lower, _IPV4), v6))
 
 
-def _taken_apart(text: Column) -> Column:
-    v6 = F.when(
-        text.contains(":"), let(F.split(F.regexp_extract(text, _IPV6, 1), "::"), _eight_groups)
-    )
-    ip = F.coalesce(found(text, _IPV4), v6)
-    return let(ip, lambda ip: F.when(~ip.rlike(r"^[0.:]+$"), ip))
-
-
-def _eight_groups(halves: Column) -> Column:
-    head, tail = (
-        F.filter(F.split(F.get(halves, F.lit(n)), ":"), lambda group: group != "") for n in (0, 1)
-    )
-    zeros = F.array_repeat(F.lit("0"), 8 - F.size(head) - F.size(tail))
-    groups = F.when(F.size(halves) == 2, F.concat(head, zeros, tail)).when(
-        F.size(halves) == 1, head
-    )
-    short = F.transform(groups, lambda group: F.regexp_replace(group, "^0+(?=.)", ""))
-    return let(short, lambda all_: F.when(F.size(all_) == 8, F.array_join(all_, ":")))
+def _written_out(v6: Column) -> Column:
+    """`fe80::1` as `fe80:0:0:0:0:0:0:1`; null when it has not eight groups then."""
+    missing = 8 - F.regexp_count(v6, F.lit("[0-9a-f]+"))
+    zeros = F.concat(F.lit(":"), F.lit("0:" * 8).substr(F.lit(1), 2 * missing))
+    full = F.trim(F.translate(F.replace(v6, F.lit("::"), zeros), ":", " "))
+    short = F.regexp_replace(F.translate(full, " ", ":"), r"(^|:)0+(?=[0-9a-f])", "$1")
+    return F.when(short.rlike(_EIGHT_GROUPS), short)
 
 
 def hostname(column: str) -> Column:
@@ -120,7 +116,7 @@ def ipv4_number(ip: Column) -> Column:
     number = F.aggregate(
         octets, F.lit(0).cast("long"), lambda total, octet: total * 256 + octet.cast("long")
     )
-    return F.when(ip.rlike(_IPV4), number)
+    return F.when(ip.rlike(_FOUR_OCTETS), number)
 
 
 def is_allowed(entry: str, times: str) -> Column:
@@ -302,9 +298,5 @@ def focus(destinations: str) -> Column:
 
 def _clip(score: Column) -> Column:
     """A score in [0, 1]. Spark's greatest and least skip nulls: a null stays null here."""
-
-    def bounded(score: Column) -> Column:
-        inside = F.least(F.greatest(score, F.lit(0.0)), F.lit(1.0))
-        return F.when(score.isNotNull() & ~F.isnan(score), inside)
-
-    return let(score, bounded)
+    bounded = F.least(F.greatest(score, F.lit(0.0)), F.lit(1.0))
+    return F.when(score.isNotNull() & ~F.isnan(score), bounded)

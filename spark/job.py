@@ -45,6 +45,8 @@ SQL: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     # A value that cannot be cast is a null, and costs no row.
     "spark.sql.ansi.enabled": "false",
+    # What it infers is worth little here, and costs a second of planning.
+    "spark.sql.constraintPropagation.enabled": "false",
     # Export blobs are small: with the default of 4 MB each would count as a large one.
     "spark.sql.files.openCostInBytes": "262144",
 }
@@ -251,8 +253,10 @@ def reference(session: SparkSession, name: str, entries: Sequence[Mapping[str, A
     given = {key for entry in entries for key in entry}
     columns = sorted({*REFERENCE_COLUMNS.get(name, ()), *given})
     schema = T.StructType([T.StructField(column, T.StringType()) for column in columns])
-    rows = [tuple(_text(entry.get(column)) for column in columns) for entry in entries]
-    return session.createDataFrame(rows, schema)
+    rows = [{column: _text(entry.get(column)) for column in columns} for entry in entries]
+    # Parsed by Spark itself: createDataFrame would import pandas first.
+    parsed = F.from_json(F.lit(json.dumps(rows)), T.ArrayType(schema))
+    return session.range(1).select(F.inline(parsed))
 
 
 def _text(value: Any) -> str | None:

@@ -142,7 +142,7 @@ def _asa_start() -> Column:
 
 def _from_device_network_events(rows: DataFrame) -> DataFrame:
     """Connections only: what was inspected or listened to is another event of the same one."""
-    inbound = F.col("ActionType").isin(*_OTHER_END)
+    inbound = F.coalesce(F.col("ActionType").isin(*_OTHER_END), F.lit(False))
     remote, local = address("RemoteIP"), address("LocalIP")
     failed = F.col("ActionType") == "ConnectionFailed"
     is_connection = F.col("ActionType").isNull() | F.col("ActionType").isin(*_CONNECTIONS)

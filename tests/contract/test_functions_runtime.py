@@ -138,7 +138,7 @@ def engine(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
     if folder.exists():
         return folder
     draft = tmp_path_factory.mktemp("install", numbered=True) / "engine"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "1"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "5"]
     pip += ["--ignore-requires-python", "--target", str(draft), *ENGINE]
     done = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:

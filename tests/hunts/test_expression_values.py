@@ -136,7 +136,6 @@ def test_values_come_out_clean(
     check(session, "Text string", [((text,), wanted) for text, wanted in cases.items()], made)
 
 
-@pytest.mark.xfail(strict=True, reason="what begins and ends like an address is taken for one")
 def test_numbers_with_dots_are_no_addresses(session: SparkSession) -> None:
     cases = [((text,), None) for text in ("256.1.1.1", "1.2.3.4.5", "10.0.0.256", "12345678")]
     check(session, "Text string", cases, x.address(F.col("Text")))

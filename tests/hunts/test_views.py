@@ -117,7 +117,6 @@ def in_order(rows: DataFrame) -> list[dict[str, Any]]:
     return [row.asDict() for row in rows.orderBy("EventStartTime", "EventResult").collect()]
 
 
-@pytest.mark.xfail(strict=True, reason="without an ActionType the device's name is lost")
 def test_without_an_action_the_device_is_the_source(session: SparkSession) -> None:
     drawing = """
         TimeGenerated       | DeviceName | LocalIP  | RemoteIP    | InitiatingProcessFileName
