@@ -46,7 +46,7 @@ TECHNICAL = T.StructType(
     ]
 )
 _PATH = r"(?i)/(y=\d{4}/m=\d{2}/d=\d{2}/h=\d{2}/m=\d{2}/PT0?5M(?:_\d{1,6})?\.json)$"
-_HOUR = r"^y=(\d{4})/m=(\d{2})/d=(\d{2})/h=(\d{2})/"
+_HOUR = r"^y=(\d{4})/m=(\d{2})/d=(\d{2})/h=(\d{2})/.*$"
 _BROKEN = "_Broken"
 _COUNTS = ("Lines", "Rows", "Dropped", "Bytes")
 
@@ -138,10 +138,12 @@ def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[st
         F.col("_metadata.file_size").alias("_BlobBytes"),
         (F.octet_length("value") + 1).cast("long").alias("_LineBytes"),
     )
-    hour = F.concat(*(F.regexp_extract("_Blob", _HOUR, part) for part in (1, 2, 3, 4)))
+    has_mark = F.col("value").startswith("\ufeff")
     return lines.select(
-        hour.alias("Hour"),
-        F.regexp_replace("value", "^\ufeff", "").alias("Line"),
+        _hour().alias("Hour"),
+        F.when(has_mark, F.col("value").substr(2, LONGEST_LINE))
+        .otherwise(F.col("value"))
+        .alias("Line"),
         "_Blob",
         "_BlobBytes",
         "_LineBytes",
@@ -163,6 +165,10 @@ def parse_lines(lines: DataFrame, table: Table, one_in: int = 1) -> DataFrame:
         *(_cast(field) for field in table.schema.fields),
         *TECHNICAL.fieldNames(),
     )
+
+
+def _hour() -> Column:
+    return F.regexp_replace("_Blob", _HOUR, "$1$2$3$4")
 
 
 def _kind() -> Column:
@@ -192,7 +198,6 @@ def per_blob(copies: DataFrame, *more: Column) -> DataFrame:
     # Up to four bytes are missing for other reasons: a BOM, which the reader eats, and a last end.
     skipped = F.max("_BlobBytes") - F.sum("_LineBytes") > 4
     overlong = F.when(skipped, 1).otherwise(0)
-    hour = F.concat(*(F.regexp_extract("_Blob", _HOUR, part) for part in (1, 2, 3, 4)))
     return (
         copies.groupBy("_Blob")
         .agg(
@@ -202,7 +207,7 @@ def per_blob(copies: DataFrame, *more: Column) -> DataFrame:
             F.max("_BlobBytes").alias("Bytes"),
             *more,
         )
-        .withColumn("Hour", hour)
+        .withColumn("Hour", _hour())
     )
 
 
