@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -57,3 +58,9 @@ def _imported(module: ast.Module) -> Iterator[str]:
 def below(name: str, *packages: str) -> bool:
     """True for a dotted name that is one of these packages or lies in one."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def outside() -> dict[str, str]:
+    """The environment for talking to the world: without the certificates of a local cloud."""
+    local = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    return {name: value for name, value in os.environ.items() if name not in local}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources import ROOT, committed, listed
+from tests.sources import ROOT, committed, listed, outside
 
 DEPLOYED = Path("requirements.txt")
 LOCAL = Path("workbench/requirements.txt")
@@ -101,7 +101,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     python = venv / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes"]
-    subprocess.run([*install, "-r", str(folder / DEPLOYED)], check=True)
+    subprocess.run([*install, "-r", str(folder / DEPLOYED)], check=True, env=outside())
     yield folder, python
     shutil.rmtree(venv)
 

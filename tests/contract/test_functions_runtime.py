@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
+from tests.sources import outside
 from tests.system.functions_process import HEAD, KEY, Running, running, write_app
 
 ENGINE = ("azure-functions-runtime==1.3.0", "azurefunctions-extensions-base==1.2.0")
@@ -140,7 +141,9 @@ def engine(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
     draft = tmp_path_factory.mktemp("install", numbered=True) / "engine"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "5"]
     pip += ["--ignore-requires-python", "--target", str(draft), *ENGINE]
-    done = subprocess.run(pip, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        pip, capture_output=True, text=True, timeout=300, check=False, env=outside()
+    )
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
         pytest.skip(f"cannot install {ENGINE[0]}: {reason}")
