@@ -16,6 +16,7 @@ Blind spots
     Denied and failed connections: an implant whose controller is down. A proxy as destination,
     unless the log has the host name and no address. Records that sum up several connections
     (EventCount above 1). One source address for many hosts (NAT). Destinations used in turn.
+    Requests of many sizes inside of browsing to the same address.
 False positives
     A heartbeat of software that only one host runs: licence servers, appliances, monitoring.
     It cannot be told from an implant by statistics: put it on the allow-list, or close it.
@@ -27,8 +28,6 @@ References
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import Window as W
@@ -45,8 +44,8 @@ SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Evidence", "Constancy", "Pe
               "Prevalence", "Rarity", "Focus")  # fmt: skip
 FEWEST_HOSTS = 20  # with fewer hosts in the data nothing can be said about what is rare
 COMPARABLE = 0.3  # a host whose own timing reaches this shows a rhythm, not just traffic
-GRIDS = (("A", 0.4, 0.0), ("B", 0.4, 0.5), ("C", 0.1, 0.0), ("D", 0.1, 0.5))
-"""Cells on the logarithm of the interval: name, width, shift. A and C, shifted, are B and D."""
+GRIDS = (("A", 0.0), ("B", 0.5))
+"""Cells of intervals that differ by less than half (0.4 in the logarithm), and these shifted."""
 ONE_SIZE = "connections of one size"
 PICTURE = 200
 """Times of events that go into the evidence."""
@@ -231,8 +230,9 @@ def keep_best_series(series: DataFrame) -> DataFrame:
 def count_peers(pairs: DataFrame) -> DataFrame:
     """Hosts that talk to the destination; hosts, and destinations, that share the rhythm.
 
-    Shared is the interval at one address or name; or, at any destination, interval, port and
-    size: the same software. Overlapping grids stand in for a comparison of each with each.
+    A rhythm is shared when the interval is, at one address or name. Two overlapping grids of
+    intervals stand in for a comparison of each with each. What hosts do elsewhere does not
+    count: an implant on forty hosts may call forty places.
     """
     here = _group("Dst", "DstPortNumber")
     name = F.when(F.col("Timing") >= COMPARABLE, x.commonest("Hostnames"))
@@ -241,28 +241,20 @@ def count_peers(pairs: DataFrame) -> DataFrame:
     named = pairs.withColumn("DstHostname", name).withColumns(
         {"HostsAtDestination": talkers, "Place": place}
     )
-    log = F.log("IntervalSeconds")
-    cells = {f"Grid{name}": F.floor(log / width + shift) for name, width, shift in GRIDS}
-    # A size that is not logged is nobody's: it must not make all who lack one look alike.
-    software = F.coalesce(F.col("MedianBytes").cast("string"), F.concat_ws("|", *PAIR))
-    rhythmic = named.filter(F.col("Timing") >= COMPARABLE)
-    hosts = [
-        *_distinct("SrcIpAddr", ("Place", "DstPortNumber"), "AB"),
-        *_distinct("SrcIpAddr", ("Software", "DstPortNumber"), "CD"),
-    ]
-    places = _distinct("Place", ("SrcIpAddr", "DstPortNumber"), "AB")
-    return rhythmic.withColumns({**cells, "Software": software}).withColumns(
-        {
-            "HostsWithSameRhythm": F.greatest(*hosts),
-            "DestinationsWithSameRhythm": F.greatest(*places),
-        }
+    log = F.log("IntervalSeconds") / 0.4
+    cells = {f"Grid{name}": F.floor(log + shift) for name, shift in GRIDS}
+    rhythmic = named.filter(F.col("Timing") >= COMPARABLE).withColumns(cells)
+    hosts = _distinct("SrcIpAddr", "Place", "DstPortNumber")
+    places = _distinct("Place", "SrcIpAddr", "DstPortNumber")
+    return rhythmic.withColumns(
+        {"HostsWithSameRhythm": hosts, "DestinationsWithSameRhythm": places}
     )
 
 
-def _distinct(column: str, among: Sequence[str], grids: str) -> list[Column]:
-    """How many values a column has among the pairs that share these columns and a grid's cell."""
-    groups = [_group(*among, f"Grid{grid}") for grid in grids]
-    return [F.size(F.collect_set(column).over(group)) for group in groups]
+def _distinct(column: str, *among: str) -> Column:
+    """How many values a column has among the pairs that share these columns and a cell."""
+    groups = [_group(*among, f"Grid{name}") for name, _ in GRIDS]
+    return F.greatest(*(F.size(F.collect_set(column).over(group)) for group in groups))
 
 
 def _group(*columns: str) -> WindowSpec:
