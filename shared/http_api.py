@@ -117,10 +117,12 @@ def cancel_run(deployment: Deployment, run_id: str) -> Answer:
 def show_run(deployment: Deployment, run_id: str) -> Answer:
     """`GET /api/runs/{id}`: the run, wherever it is, or the request for it."""
     if RUN_ID.fullmatch(run_id):
+        # The request before the run: a turn saves the run first and removes the request then, so
+        # that a run which is taken up between the two looks is seen by the second.
+        request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
         kept = deployment.records.find_run(run_id)
         if kept is not None:
             return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
-        request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
         if request is not None:
             return 200, {"run_id": run_id, "hunt": request.value.hunt, "status": "requested"}
     return 404, _trouble("no such run", "GET /api/status lists the runs")

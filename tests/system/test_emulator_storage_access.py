@@ -154,12 +154,20 @@ def test_nothing_temporary_is_listed_or_left(cloud: LocalCloud, ledger: Containe
     assert list(staging.iterdir()) == []
 
 
+def _drafts_become(cloud: LocalCloud, count: int) -> bool:
+    """True once so many uploads are under way; False when that does not come within 5 s."""
+    staging = cloud.home / "emulators" / "staging" / "state"
+    deadline = time.monotonic() + 5
+    while len(list(staging.glob("draft-*"))) != count:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def test_a_killed_upload_leaves_nothing(cloud: LocalCloud, ledger: ContainerClient) -> None:
     with lake.sealed(cloud) as connection:
         connection.sendall(lake.head(cloud, "PUT", "/ledger/half.json", 1_000_000) + b"x" * 400_000)
-    staging = cloud.home / "emulators" / "staging" / "state"
-    deadline = time.monotonic() + 5
-    while list(staging.glob("draft-*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert list(staging.glob("draft-*")) == []
+        assert _drafts_become(cloud, 1)  # the upload has begun: only now is it killed
+    assert _drafts_become(cloud, 0)
     assert not ledger.get_blob_client("half.json").exists()

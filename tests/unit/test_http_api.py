@@ -267,3 +267,21 @@ def test_the_newest_ends_come_first_and_are_bounded(home: House) -> None:
 def test_what_a_log_wrote_cannot_break_out_of_an_answer() -> None:
     hostile = "</script>\u2028\ud800\x00\x1b"
     assert http_api.encode({"x": hostile}).isascii()
+
+
+@pytest.mark.parametrize("look", range(12))
+def test_a_run_that_is_taken_up_between_two_looks_is_never_missing(home: House, look: int) -> None:
+    home.tick(seconds=0)
+    run_id = ask(home)[1]["run_id"]
+    looks = 0
+
+    def take_it_up(when: str, _operation: str, _subject: str) -> None:
+        nonlocal looks
+        looks += when == "before"
+        if looks == look + 1 and when == "before":
+            home.wire.hook = lambda *_: None
+            home.tick(seconds=0)
+
+    home.wire.hook = take_it_up
+    code, body = show_run(home.deployment, run_id)
+    assert (code, body.get("run_id")) == (200, run_id)
