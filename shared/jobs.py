@@ -26,8 +26,8 @@ log = logging.getLogger("tidehunt.jobs")
 RUNS_A_JOB = (25, 5, 1)
 """How many runs share a job, by the jobs they have used up: the one that kills it fails alone."""
 JOBS_A_RUN = 3
-REFUSED_WAITS = 15
-"""How many first waits a refused submission waits: capacity takes longer than a lost node."""
+DOUBLINGS = 5
+"""Of the first wait, at most: a pool that is back is noticed within about half an hour."""
 REPORT_BYTES = 20_000_000
 Runs = dict[str, Kept[Run]]
 """Ledger path -> unfinished run."""
@@ -249,9 +249,9 @@ def _gone(turn: Turn, job: Job, run: Run) -> m.Event:
     if job.outcome == "never":
         return m.JobRefused(turn.now(), job.reason, turn.later(3600))
     queued_only = job.outcome == "cancelled" and job.started is None
-    used = job.engine_id is not None and not queued_only
-    waits = 2 ** max(0, run.attempt - 1) if used else 1
-    wait = retry * (REFUSED_WAITS if job.outcome == "refused" else waits)
+    used = job.engine_id is not None and not queued_only and job.outcome != "lost"
+    before = run.attempt - 1 if used else run.unused
+    wait = retry * 2 ** min(max(0, before), DOUBLINGS)
     reason = f"job {job.id} {job.outcome or job.status} without results: {job.reason}".strip(": ")
     return m.JobGone(turn.now(), reason, turn.later(wait), JOBS_A_RUN, used)
 

@@ -51,7 +51,7 @@ class JobGone(Event):
     attempts: int
     """How many jobs a run may use up."""
     used: bool = True
-    """False when the engine surely never started the job: capacity comes back."""
+    """False when the engine never started the job, or lost it by its own fault."""
 
 
 @dataclass(frozen=True)

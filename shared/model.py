@@ -113,13 +113,14 @@ class JobRequest:
 class EngineJob:
     """A job as its engine sees it. `engine_id` is text: the service's first id is 0.
 
-    `state`: "queued" and "running" are alive; the others are final. `reason` is for people.
+    `state`: "queued" and "running" are alive; the others are final. "lost" is a failure that the
+    engine calls its own. `reason` is for people.
     """
 
     engine_id: str
     job_id: str
     """The name that the job was submitted under; empty when the engine does not tell."""
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
     reason: str = ""
 
 
@@ -184,6 +185,8 @@ class Run:
     """When the next step is due; None: at the next turn."""
     attempt: int = 0
     """Jobs used so far."""
+    unused: int = 0
+    """Jobs that the engine refused or lost: no fault of the run, whatever their number."""
     job: str | None = None
     reason: str = ""
     step: Literal["", "sending", "incidents", "read-back"] = ""

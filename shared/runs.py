@@ -94,7 +94,7 @@ def _hunt_failed(run: Run, event: m.HuntFailed) -> tuple[Run, Commands]:
 
 def _job_gone(run: Run, event: m.JobGone) -> tuple[Run, Commands]:
     if not event.used:
-        run = replace(run, attempt=run.attempt - 1)
+        run = replace(run, attempt=run.attempt - 1, unused=run.unused + 1)
     if run.attempt >= event.attempts:
         reason = f"{event.reason} (after {run.attempt} jobs)"
         return replace(run, status="failed", reason=reason, next_at=None), ()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
 import os
 import signal
 import sys
@@ -12,6 +14,7 @@ from types import FrameType
 from shared import __version__
 from shared.errors import TidehuntError
 from workbench import commands, hunt_command
+from workbench.home import unwritable
 
 EPILOG = """\
 start here:
@@ -24,6 +27,9 @@ Every command takes --home FOLDER; without it, the home that was used last is me
 Settings of the app (TIDEHUNT_...) are taken from the environment; docs/operations.md lists them.
 exit codes: 0 all is well, 1 something was not found or failed, 2 bad input, 130 interrupted
 """
+
+
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -156,18 +162,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    logging.raiseExceptions = False  # a log that cannot be written must not drown the message
     try:
         return int(options.work(options))
     except TidehuntError as error:
         print(f"tidehunt: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        _say_how_to_go_on(sys.argv[1:] if arguments is None else arguments)
-        return 130
     except BrokenPipeError:
         # The reader went away (`tidehunt status | head`): nothing more to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        where = error.filename or options.home or "the disk"
+        print(f"tidehunt: {unwritable(error, where)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        _say_how_to_go_on(sys.argv[1:] if arguments is None else arguments)
+        return 130
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -79,13 +79,12 @@ def land(options: Namespace) -> int:
     """Copy exports into the lake of a home, whether or not it is being served."""
     home = _home(options)
     home.make()
-    progress = Progress()
-    landing = copy_exports(
-        Path(options.folder),
-        home.exports,
-        lambda so_far: progress.stage("landing blobs", f"{so_far.copied + so_far.same} blobs"),
-    )
-    progress.end()
+    with Progress() as progress:
+        landing = copy_exports(
+            Path(options.folder),
+            home.exports,
+            lambda so_far: progress.stage("landing blobs", f"{so_far.copied + so_far.same} blobs"),
+        )
     print(f"{landing.copied} blobs landed, {landing.same} were there already, in {home.exports}")
     return 0
 
@@ -94,12 +93,11 @@ def run(options: Namespace) -> int:
     """Ask for an ad-hoc run and wait until it has ended."""
     app = _serving(options)
     run_id = app.start_run(**_asked(options))
-    progress = Progress()
-    progress.say(f"run {run_id}")
-    while (found := app.run(run_id))["status"] not in ("done", "failed", "cancelled", "held"):
-        progress.stage(str(found["status"]))
-        time.sleep(0.5)
-    progress.end()
+    with Progress() as progress:
+        progress.say(f"run {run_id}")
+        while (found := app.run(run_id))["status"] not in ("done", "failed", "cancelled", "held"):
+            progress.stage(str(found["status"]))
+            time.sleep(0.5)
     counts = found["counts"]
     print(
         f"{found['status']}: {counts['rows']} findings, {counts['opened']} incidents opened, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,12 @@ from shared.errors import BadInput
 
 ROOT = ".tidehunt"
 MARKER = "tidehunt-home.json"
+LEAST_FREE = 32_000_000
+"""Bytes on the disk below which a hunt stops: its ledger and its databases must stay writable."""
+MORE_ROOM = (
+    "free disk space and type the same again, it goes on where it stopped; "
+    "or choose another place with --home"
+)
 _LAST = "last"
 
 
@@ -67,11 +74,14 @@ class Home:
                 (self.state / container).mkdir(exist_ok=True)
             (self.path / MARKER).write_text('{"home": 1}\n', encoding="utf-8")
         except OSError as error:
-            raise BadInput(
-                f"cannot write there: {error.strerror or error}",
-                where=str(self.path),
-                mend="free disk space or permissions, or choose another place with --home",
-            ) from error
+            raise unwritable(error, self.path) from error
+
+    def require_room(self) -> None:
+        """BadInput before the disk is full: who stops in time loses nothing."""
+        free = shutil.disk_usage(self.path).free
+        if free < LEAST_FREE:
+            what = f"the disk is full: {free / 1e6:.0f} MB are left"
+            raise BadInput(what, where=str(self.path), mend=MORE_ROOM)
 
     def remember(self) -> None:
         """Make this the home that commands without --home use."""
@@ -104,6 +114,17 @@ class Home:
                 mend="name the folder that holds tidehunt-home.json",
             )
         shutil.rmtree(self.path)
+
+
+def unwritable(error: OSError, where: Path | str) -> BadInput:
+    """What a failed write means, and its mend."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return BadInput("the disk is full", where=str(where), mend=MORE_ROOM)
+    return BadInput(
+        f"cannot write there: {error.strerror or error}",
+        where=str(where),
+        mend="check its permissions, or choose another place with --home",
+    )
 
 
 def choose(home: str | None, logs: str | None = None) -> Home:

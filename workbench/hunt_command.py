@@ -31,12 +31,14 @@ def hunt(options: Namespace) -> int:
     home = choose(options.home, options.logs)
     home.make()
     home.remember()
-    progress = Progress()
+    with Progress() as progress:
+        return _hunt(options, home, progress)
+
+
+def _hunt(options: Namespace, home: Home, progress: Progress) -> int:
     progress.say(f"home: {home.path}")
-    found = (
-        _hunt_logs(options, home, progress) if options.logs else _hunt_demo(options, home, progress)
-    )
-    document, faults = found
+    work = _hunt_logs if options.logs else _hunt_demo
+    document, faults = work(options, home, progress)
     home.document.write_text(json.dumps(document, indent=1), encoding="utf-8")
     home.report.write_text(render_html(document), encoding="utf-8")
     show(document, options.json)

@@ -26,7 +26,8 @@ TERMINAL = ("done", "failed", "cancelled", "held")
 SHARED = ("session_s", "copy_s")
 """Stages of a job that its runs share."""
 NAMES = {"waiting": "waiting for a job", "assigned": "Spark", "delivering": "delivering"}
-PATIENCE_SECONDS = 3600.0
+PATIENCE_SECONDS = 7200.0
+"""Longest wait in which nothing changes: a run's own deadline is an hour."""
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Hunt:
         self._watch(ended)
 
     def _watch(self, finished: Callable[[Json], bool]) -> None:
-        ends = time.monotonic() + PATIENCE_SECONDS
+        ends, last = time.monotonic() + PATIENCE_SECONDS, ("", "")
         while time.monotonic() < ends:
             if not self.machine.app_is_alive():
                 raise Transient(
@@ -80,13 +81,21 @@ class Hunt:
                     where=str(self.machine.home.logs / "app.log"),
                     mend="the same command goes on where it stopped",
                 )
+            self.machine.home.require_room()
             status = self.machine.app.status()
-            self.progress.stage(*_stage_of(status))
+            stage = _stage_of(status)
+            self.progress.stage(*stage)
             if finished(status):
                 self.progress.end()
                 return
+            if stage != last:
+                ends, last = time.monotonic() + PATIENCE_SECONDS, stage
             time.sleep(LOOK_SECONDS)
-        raise Transient("still not done after an hour", mend="see `tidehunt status` and the logs")
+        raise Transient(
+            f"nothing has changed for {PATIENCE_SECONDS / 3600:.0f} hours: {' '.join(last)}",
+            where=str(self.machine.home.logs),
+            mend="see what app.log says; the same command goes on",
+        )
 
     def document(self, runs: Sequence[Json], key: Json | None) -> Json:
         """What was found, read back through REST."""

@@ -5,7 +5,6 @@ Landing identical content again is no change. What is no export blob is counted 
 
 from __future__ import annotations
 
-import errno
 import filecmp
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from shared.contract import ExportBlob, hour_start, parse_export_blob
 from shared.errors import BadInput
+from workbench.home import unwritable
 
 DEPTH = 4
 """How deep below the given folder an `am-*` container may lie."""
@@ -145,11 +145,4 @@ def _copy(path: Path, target: Path, waiting: Path) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise BadInput(
-            f"cannot land a blob: {error.strerror or error}",
-            where=str(target),
-            mend="free disk space and land again: it goes on where it stopped"
-            if full
-            else "check permissions of the home folder, or choose another with --home",
-        ) from error
+        raise unwritable(error, target) from error

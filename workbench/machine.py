@@ -29,6 +29,8 @@ STOP_SECONDS = 5.0
 HURRIED: Mapping[str, str] = {
     # What a demo cannot wait for; the product's defaults stay the product's.
     "TIDEHUNT_TICK_SCHEDULE": "*/1 * * * * *",
+    "TIDEHUNT_TURN_SECONDS": "15",
+    "TIDEHUNT_CALL_SECONDS": "5",
     "TIDEHUNT_SWEEP_SECONDS": "10",
     "TIDEHUNT_COALESCE_SECONDS": "0",
     "TIDEHUNT_SETTLE_SECONDS": "5",

@@ -50,6 +50,13 @@ class Progress:
         self._write(f"{start}{self._stage:<22}{seconds:6.1f} s  {self._detail[:60]}\n")
         self._stage, self._detail = "", ""
 
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """However it ends, what is said next begins a line of its own."""
+        self.end()
+
     def say(self, line: str) -> None:
         """A line of its own."""
         self.end()

@@ -25,7 +25,7 @@ from shared.adapters.azure_errors import one_request, service_text, translated
 from shared.errors import Conflict, Missing, Permanent, Rejected, TidehuntError, Transient
 from shared.model import EngineJob, JobRequest
 
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
 
 PAGE = 20
 JOB_TAG = "tidehunt_job"
@@ -166,14 +166,16 @@ def _engine_job(job: SparkBatchJob) -> EngineJob:
     return EngineJob(
         engine_id=str(int(job.id)),
         job_id=str(tags.get(JOB_TAG) or job.name or ""),
-        state=_state(_word(job.result), _word(job.state)),
+        state=_state(job),
         reason=_reason(job),
     )
 
 
-def _state(result: str, state: str) -> State:
+def _state(job: SparkBatchJob) -> State:
     """Unknown words count as running: the run's deadline ends what never ends."""
-    return _RESULTS.get(result) or _STATES.get(state, "running")
+    told = _RESULTS.get(_word(job.result)) or _STATES.get(_word(job.state), "running")
+    sources = {_word(error.source) for error in job.errors or [] if error}
+    return "lost" if told == "failed" and sources == {"system"} else told
 
 
 def _word(value: object) -> str:

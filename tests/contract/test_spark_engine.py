@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -79,8 +80,14 @@ class Spark:
 def livy_service(
     cloud: LocalCloud, local_authority: Certificate, tmp_path: Path
 ) -> Iterator[Spark]:
+    with _serving(cloud, local_authority, tmp_path) as service:
+        yield service
+
+
+@contextmanager
+def _serving(cloud: LocalCloud, authority: Certificate, home: Path) -> Iterator[Spark]:
     service = livy.Livy(
-        tmp_path,
+        home,
         accounts={STATE: ("state", cloud.lake("state"))},
         roles={"state": {"code": "Storage Blob Data Reader"}},
         pools={POOL: CORES},
@@ -89,9 +96,9 @@ def livy_service(
     )
     routes, faults = livy.routes(service, cloud.identity.caller), Faults()
     app = FaultMiddleware(Starlette(routes=routes), faults, route_names(routes))
-    server = Server([Site("livy", app)], local_authority)
+    server = Server([Site("livy", app)], authority)
     try:
-        yield Spark(server.start()["livy"], faults, tmp_path)
+        yield Spark(server.start()["livy"], faults, home)
         assert faults.pending() == {}
     finally:
         server.stop()
@@ -183,6 +190,18 @@ def test_an_ended_job_stays_as_it_ended(bench: Bench) -> None:
     bench.reach(engine_id, "succeeded")
     bench.engine.cancel(engine_id)
     bench.reach(engine_id, "succeeded")
+
+
+def test_a_job_that_a_restart_of_the_pool_killed_is_lost_and_not_failed(
+    cloud: LocalCloud, local_authority: Certificate, tmp_path: Path, credential: Any
+) -> None:
+    with _serving(cloud, local_authority, tmp_path) as service:
+        bench = emulator(service, credential)
+        engine_id = bench.engine.submit(bench.request(_job_id()))
+        bench.reach(engine_id, "running")
+    with _serving(cloud, local_authority, tmp_path) as service:
+        job = emulator(service, credential).reach(engine_id, "lost")
+        assert "restarted" in job.reason
 
 
 def test_the_same_job_submitted_twice_is_two(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from shared.model import EngineJob, Incident, JobRequest, Json
 from tests.memory.wire import Wire
 
 PAYLOAD_BYTES = 1_000_000
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
 _ALIVE = ("queued", "running")
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,44 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert port in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("nobody but root may mount a small file system")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_and_with_more_room_the_landing_goes_on(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    for hour in range(8):
+        at = DAY + timedelta(hours=hour)
+        rows = [row(minute, Message="x" * 5000) for minute in range(60)]
+        blob(tmp_path / "exports", "commonsecuritylog", at, lines(*rows))
+    land = ("land", "--home", str(small_disk / "home"), str(tmp_path / "exports"))
+    done = tidehunt(*land)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "the disk is full" in done.stderr and "goes on where it stopped" in done.stderr
+    landed = len(list(small_disk.rglob("PT05M.json")))
+    assert 0 < landed < 8
+    subprocess.run(["mount", "-o", "remount,size=9m", str(small_disk)], check=True)
+    done = tidehunt(*land)
+    assert (done.returncode, done.stdout[:36]) == (
+        0, f"{8 - landed} blobs landed, {landed} were there already"
+    )  # fmt: skip
+
+
+def test_a_hunt_on_a_full_disk_says_so_and_leaves_no_trace_of_python(small_disk: Path) -> None:
+    done = tidehunt("hunt", "--home", str(small_disk / "home"))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "the disk is full" in done.stderr and "--home" in done.stderr
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:

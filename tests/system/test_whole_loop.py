@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from workbench.samples import AnswerKey, make_demo
 
 pytestmark = pytest.mark.slow
 Json = dict[str, Any]
+SPARK_STARTS_SECONDS = 8
 YESTERDAY: date = (datetime.now(UTC) - timedelta(days=1)).date()
 
 
@@ -76,6 +78,21 @@ def outcome(home: Home, document: Json) -> Json:
     }
 
 
+def interrupt(home: Home, demo: tuple[Path, AnswerKey], events: Options) -> None:
+    """Ctrl-C, once Spark is at work."""
+    source, key = demo
+    with Machine(home, [key.workspace], events=events) as machine:
+        Hunt(machine, Progress()).land(source)
+        while not any(run["status"] == "assigned" for run in _active(machine)):
+            time.sleep(0.2)
+        time.sleep(SPARK_STARTS_SECONDS)
+
+
+def _active(machine: Machine) -> list[Json]:
+    runs: list[Json] = machine.app.status()["active"]["runs"]
+    return runs
+
+
 @pytest.fixture(scope="module")
 def with_events(
     demo: tuple[Path, AnswerKey], tmp_path_factory: pytest.TempPathFactory
@@ -109,19 +126,22 @@ def test_again_starts_no_job_and_opens_no_incident(
 
 
 @pytest.mark.parametrize(
-    "events",
+    ("events", "interrupted"),
     [
-        pytest.param(Options(drop=True), id="timers-only"),
-        pytest.param(Options(copies=3, shuffle_seed=5), id="three-times-in-random-order"),
+        pytest.param(Options(drop=True), False, id="timers-only"),
+        pytest.param(Options(copies=3, shuffle_seed=5), True, id="thrice-shuffled-interrupted"),
     ],
 )
-def test_the_outcome_does_not_depend_on_events(
+def test_the_outcome_depends_neither_on_events_nor_on_an_interruption(
     with_events: tuple[Home, Json, list[str]],
     demo: tuple[Path, AnswerKey],
     tmp_path: Path,
     events: Options,
+    interrupted: bool,
 ) -> None:
     home = Home(tmp_path / "home")
+    if interrupted:
+        interrupt(home, demo, events)
     document, silent = hunt_demo(home, demo, events)
     assert outcome(home, document) == outcome(with_events[0], with_events[1])
     assert silent == (["export_blob_created", "result_created"] if events.drop else [])

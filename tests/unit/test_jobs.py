@@ -120,6 +120,25 @@ def test_no_capacity_is_waited_for_however_long(home: House) -> None:
     assert only_run(home).status == "done"
 
 
+def test_jobs_that_the_engine_loses_use_up_nothing_and_come_ever_more_slowly(home: House) -> None:
+    waiting(home)
+    home.tick(2)
+    waits = []
+    for lost in range(7):
+        home.engine.enter(str(lost), "lost", "POOL_LOST")
+        while only_run(home).status == "assigned":
+            home.tick()
+        gone, run = home.clock(), only_run(home)
+        assert (run.status, run.attempt, run.unused) == ("waiting", 0, lost + 1)
+        assert "POOL_LOST" in run.reason
+        while len(home.engine.requests) == lost + 1:
+            home.tick()
+        waits.append(round((home.clock() - gone).total_seconds() / 60))
+    assert waits == [1, 2, 4, 8, 16, 32, 32]
+    home.live(1)
+    assert only_run(home).status == "done"
+
+
 def _always(operation: str, error: Exception) -> Callable[[str, str, str], None]:
     def hook(phase: str, what: str, _subject: str) -> None:
         if (phase, what) == ("before", operation):

@@ -243,12 +243,13 @@ def test_a_run_gets_three_jobs_and_then_fails() -> None:
     assert (run.status, run.reason) == ("failed", "lost (after 3 jobs)")
 
 
-def test_a_job_that_never_started_uses_up_nothing() -> None:
+def test_a_job_that_never_started_or_that_the_engine_lost_uses_up_nothing() -> None:
     run = a_run()
     for _ in range(10):
         run = told(run, m.Assigned(SOON, "job-1"))
         run = told(run, m.JobGone(SOON, "429", LATER, attempts=3, used=False))
         assert (run.status, run.attempt, run.next_at, run.job) == ("waiting", 0, LATER, None)
+    assert run.unused == 10
 
 
 def test_short_counts_are_repeated_then_sent_again_then_held() -> None:

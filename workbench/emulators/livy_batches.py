@@ -205,7 +205,8 @@ class Batches:
         try:
             self._running[batch.id] = self._start(batch, self._log_path(batch))
         except Exception as error:  # whatever is wrong with one batch must not stop its pool
-            batch.fail(str(error), "SPARK_SUBMIT_FAILED", "System")
+            source = "System" if isinstance(error, OSError) else "User"
+            batch.fail(str(error), "SPARK_SUBMIT_FAILED", source)
         self._save(batch)
 
     def _finish(self, batch: Batch, process: Process) -> None:

@@ -24,6 +24,7 @@ from workbench.host.index import Function, HostSettings, Index, Json
 from workbench.host.invoke import Invoker
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_DRAIN_SECONDS = 2.0
 log = logging.getLogger("host")
 
 
@@ -90,6 +91,13 @@ class FunctionsServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """Let timer functions under way return: what is cut off in a turn holds the next one up."""
+        ends = time.monotonic() + _DRAIN_SECONDS
+        while time.monotonic() < ends and any(map(self._invoker.busy, self._timers)):
+            await asyncio.sleep(0.02)
 
     async def _answer(self, request: Request) -> Response:
         try:
