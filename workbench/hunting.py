@@ -58,7 +58,7 @@ class Hunt:
     def wait_until_idle(self) -> None:
         """Wait until nothing is left to do, and one sweep has confirmed it since the landing."""
         landed = datetime.now(UTC)
-        self._watch(lambda status: _is_idle(status, landed) and self.machine.cloud.grid.idle())
+        self._watch(lambda status: _is_idle(status, landed) and self.machine.cloud.grid.tried())
 
     def wait_for(self, run_ids: Sequence[str]) -> None:
         """Wait until these runs have ended or are held."""

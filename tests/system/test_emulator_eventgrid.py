@@ -137,7 +137,25 @@ def test_a_wrong_key_never_gets_past_the_handshake(tmp_path: Path, hook: Webhook
         _raise(cloud, _export())
         with pytest.raises(AssertionError):
             until(lambda: bool(hook.notifications()), 1.0)
+        assert cloud.grid.tried() and not cloud.grid.idle()
+
+
+def test_a_refused_event_has_been_tried_and_waits_for_its_next_attempt(
+    tmp_path: Path, hook: Webhook
+) -> None:
+    hook.statuses.append(503)
+    with _cloud(tmp_path, hook) as cloud:
+        _raise(cloud, _export())
+        until(lambda: len(hook.notifications()) == 1)
+        until(cloud.grid.tried)
         assert not cloud.grid.idle()
+
+
+def test_an_event_that_is_late_has_not_been_tried(tmp_path: Path, hook: Webhook) -> None:
+    with _cloud(tmp_path, hook, Options(shuffle_seed=1, shuffle_seconds=300)) as cloud:
+        _raise(cloud, _export())
+        until(lambda: not cloud.grid.tried())
+    assert hook.notifications() == []
 
 
 def test_failures_come_again_on_the_services_schedule(tmp_path: Path, hook: Webhook) -> None:

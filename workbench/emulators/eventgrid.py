@@ -56,6 +56,10 @@ class EventGrid:
         """Nothing is queued and nothing is under way."""
         return all(subscription.idle() for subscription in self._subscriptions)
 
+    def tried(self) -> bool:
+        """Every event was delivered or refused once; what is refused, or has nobody, waits on."""
+        return all(subscription.tried() for subscription in self._subscriptions)
+
     def counters(self) -> dict[str, Counters]:
         """What happened so far, by subscription."""
         return {subscription.name: subscription.counters for subscription in self._subscriptions}

@@ -119,6 +119,7 @@ class Subscription:
         self._waiting: list[tuple[float, int, _Delivery]] = []
         self._order = itertools.count()
         self._under_way = 0
+        self._validated = False
         self._arrived = asyncio.Event()
 
     def offer(self, event: BlobEvent) -> None:
@@ -137,11 +138,17 @@ class Subscription:
         """Nothing waits and nothing is under way."""
         return not self._waiting and not self._under_way
 
+    def tried(self) -> bool:
+        """Every event was delivered or refused once, as far as there is a webhook that answers."""
+        waiting = self._validated and any(not one.attempts for _, _, one in self._waiting)
+        return not waiting and not self._under_way
+
     async def run(self, trust: ssl.SSLContext, webhook: Callable[[], Webhook | None]) -> None:
         """Deliver for ever, once there is a webhook to deliver to and it is validated."""
         async with self._client(trust) as client:
             while not await self._handshake(client, webhook()):
                 await asyncio.sleep(HANDSHAKE_SECONDS)
+        self._validated = True
         async with asyncio.TaskGroup() as workers:
             for _ in range(self._options.at_once):
                 workers.create_task(self._work(trust, webhook))
