@@ -52,7 +52,7 @@ _LEVELS = {
 _WATCH_SECONDS = 0.05
 _GRACE_SECONDS = 1
 _JOIN_SECONDS = 3.6
-"""From the signal to the end are 2 s; answers under way get the grace out of it."""
+"""From the signal to the end at most: the grace for answers, then the drain of timers."""
 
 
 class JsonLines(logging.Formatter):
