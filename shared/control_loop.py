@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import deliveries, intake, jobs, starts
+from shared import deliveries, intake, jobs, schedule, starts
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, Conflict, TidehuntError
 from shared.jobs import Runs
-from shared.model import RUN_TERMINAL, Claim, Json
-from shared.records import Kept, run_path
+from shared.model import RUN_TERMINAL, Claim, Json, Run
+from shared.records import Kept, Records, done_path, run_path
 
 log = logging.getLogger("tidehunt.control_loop")
 CLAIM = "turn.json"
@@ -164,7 +164,28 @@ def _step_runs(turn: Turn, runs: Runs) -> None:
             _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
     for path, kept in list(runs.items()):
         if kept.value.status in RUN_TERMINAL and path == run_path(kept.value):
-            _guarded(kept.value.id, turn.deployment.records.finish, kept, kept.value.id)
+            _guarded(kept.value.id, _put_away, turn.deployment.records, kept)
+
+
+def _put_away(records: Records, kept: Kept[Run]) -> None:
+    run = kept.value
+    if run.kind == "live" and run.status != "done":
+        _declare_gap(records, run)
+    # A crash here declares the same gap again.
+    records.finish(kept, run.id)
+
+
+def _declare_gap(records: Records, run: Run) -> None:
+    """A slot that no revision has judged is a gap, not a hole."""
+    stem = run.id.removesuffix(f"-r{run.revision}")
+    for revision in range(run.revision):
+        earlier = records.load(Run, done_path(f"{stem}-r{revision}"))
+        if earlier is not None and earlier.value.status == "done":
+            return
+    hunt = records.hunt(run.hunt_guid, run.workspace)
+    after = schedule.unjudged(hunt.value, run.id, run.slot, f"run {run.id} {run.status}")
+    if after != hunt.value:
+        records.save(hunt, after)
 
 
 def _guarded(what: str, work: Callable[..., object], *arguments: object) -> None:

@@ -176,6 +176,18 @@ def judged(record: HuntRecord, item: Due, run_id: str, created: datetime) -> Hun
     )
 
 
+def unjudged(record: HuntRecord, run_id: str, slot: Window, reason: str) -> HuntRecord:
+    """The record after the newest run for a slot ended without results: the slot is a gap.
+
+    New data of the slot still brings its next revision, and with it the end of the gap.
+    """
+    form = "%Y%m%d" if slot.end - slot.start == timedelta(days=1) else "%Y%m%d%H"
+    if record.slots.get(slot.start.strftime(form), Slot()).run != run_id:
+        return record
+    gaps = [*_without(record.gaps, slot), Gap(slot.start, slot.end, reason)]
+    return replace(record, gaps=tuple(sorted(gaps, key=lambda gap: gap.start)))
+
+
 def _gaps(record: HuntRecord, item: Due) -> list[Gap]:
     if record.watermark is not None:
         missing = [

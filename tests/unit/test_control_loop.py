@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from shared import contract as c
-from shared import control_loop
+from shared import control_loop, starts
 from shared.errors import BadInput, Transient
 from shared.model import Claim
 from shared.records import Kept, job_path, run_path
+from shared.schedule import FIRST_START
 from tests.unit import house
 from tests.unit.house import OTHER_GUID, TABLE, WORKSPACE, Crash, House, a_run, two_quick_hunts
 
@@ -229,3 +230,64 @@ def test_a_benign_closure_marks_tomorrows_rows_as_suppressed() -> None:
     assert sorted(marked) == 2 * [("2026-03-09", False)] + 2 * [("2026-03-10", True)]
     assert len(home.incidents.incidents) == 2
     assert sum(run.counts.quiet for run in home.runs().values()) == 2
+
+
+# --- runs that came to nothing --------------------------------------------------------------------
+
+
+def gaps(home: House) -> list[tuple[str, str]]:
+    """Start and reason of the gaps that are none of the first start's."""
+    (record,) = home.documents("hunts/").values()
+    found = [(gap["start"][:10], gap["reason"]) for gap in record.get("gaps", [])]
+    return [gap for gap in found if gap[1] != FIRST_START]
+
+
+def quick() -> House:
+    at_once = {"coalesce_seconds": "0", "settle_seconds": "60", "readback_seconds": "0"}
+    return house.build(None, **at_once)
+
+
+def fail(home: House) -> None:
+    """The hunt raises in the job that is under way."""
+    (engine_id, job), *_ = (
+        (key, job) for key, job in home.engine.jobs.items() if job.state == "queued"
+    )
+    (run,) = home.plan(job.job_id)["runs"]
+    home.land_results(job.job_id, run["run_id"], [], status="failed", error="KeyError: 'x'")
+    home.engine.enter(engine_id, "succeeded")
+
+
+def test_a_failed_run_leaves_a_declared_gap_that_late_data_closes() -> None:
+    home = quick()
+    home.land(house.hours_of_days("20260309"))
+    home.tick(4)
+    fail(home)
+    home.tick(3)
+    (run,) = home.runs().values()
+    assert (run.status, gaps(home)) == ("failed", [("2026-03-09", f"run {run.id} failed")])
+    home.land(["2026030907"], content="{}{}")
+    home.live(1)
+    assert sorted(one.status for one in home.runs().values()) == ["done", "failed"]
+    assert gaps(home) == []
+
+
+def test_a_failed_revision_of_a_slot_that_was_judged_is_no_gap() -> None:
+    home = quick()
+    home.land(house.hours_of_days("20260309"))
+    home.live(1)
+    home.land(["2026030907"], content="{}{}")
+    home.tick(8)
+    fail(home)
+    home.tick(3)
+    assert [one.status for one in home.runs().values()] == ["done", "failed"]
+    assert gaps(home) == []
+
+
+def test_a_cancelled_run_leaves_a_declared_gap() -> None:
+    home = quick()
+    home.land(house.hours_of_days("20260309"))
+    home.tick(3)
+    (run,) = home.runs().values()
+    assert starts.ask_cancel(home.deployment, run.id)
+    home.tick(3)
+    assert gaps(home) == [("2026-03-09", f"run {run.id} cancelled")]

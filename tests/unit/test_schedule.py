@@ -233,6 +233,16 @@ def test_days_without_data_become_gaps_and_late_data_closes_them() -> None:
     assert record.gaps == (first, *left)
 
 
+def test_a_slot_whose_run_came_to_nothing_is_a_gap_until_its_next_revision() -> None:
+    record, slot = started(), schedule.slot_window("20260309")
+    assert schedule.unjudged(record, "another", slot, "failed") == record
+    failed = schedule.unjudged(record, "20260309-r0", slot, "failed")
+    assert failed.gaps == (*record.gaps, Gap(slot.start, slot.end, "failed"))
+    assert schedule.unjudged(failed, "20260309-r0", slot, "failed") == failed
+    late = touched(ARRIVAL, failed, "20260309", when="10 01:00")
+    assert judge(ARRIVAL, late, "10 02:00").gaps == record.gaps
+
+
 def test_a_pending_slot_between_two_judged_ones_is_no_gap() -> None:
     record = touched(ARRIVAL, started(), "20260310", when="12 00:05")
     record = touched(ARRIVAL, record, "20260311", when="12 00:00")
