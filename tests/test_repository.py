@@ -70,6 +70,19 @@ def _patches(path: Path) -> list[str]:
     return [f"{path}: {name}" for name in sorted(named | fixtures)]
 
 
+def test_the_control_plane_never_sleeps() -> None:
+    """A turn that waits is a turn that nobody else has: what is not yet due is left for later."""
+    named = {
+        f"{path}:{node.lineno}"
+        for path in sources("function_app.py", "shared")
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Name) and node.id == "sleep")
+        or (isinstance(node, ast.Attribute) and node.attr in ("sleep", "wait"))
+    }
+
+    assert named == set()
+
+
 def test_every_hunt_is_a_pair_with_a_test_and_a_page() -> None:
     specs = sorted(path.stem for path in (ROOT / "spark" / "hunts").glob("*.yaml"))
 

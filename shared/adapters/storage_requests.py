@@ -38,7 +38,6 @@ class Patience:
     """The time of one call, shared by its requests: each may use half of what is left."""
 
     def __init__(self, seconds: float) -> None:
-        self._pause = seconds / 50
         self._until = time.monotonic() + seconds
 
     def options(self) -> Options:
@@ -49,10 +48,6 @@ class Patience:
             "timeout": whole_seconds(seconds),
             "raw_request_hook": self.hold,
         }
-
-    def pause(self) -> None:
-        """Wait a little before the second attempt."""
-        time.sleep(self._pause)
 
     def hold(self, _request: object) -> None:
         """Stop a request that the SDK would send after the call's time."""
@@ -72,7 +67,6 @@ def twice(request: Callable[[Options], T], patience: Patience) -> T:
     except (Throttled, Forbidden):
         raise
     except Transient as first:
-        patience.pause()
         try:
             return request(patience.options())
         except Transient as second:

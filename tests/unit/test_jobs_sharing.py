@@ -1,0 +1,90 @@
+"""Which runs share a job, and how many jobs there may be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.unit import house
+from tests.unit.house import OTHER, WORKSPACE, House, a_run
+from tests.unit.waiting_runs import fast, numbered, waiting
+
+
+@pytest.fixture
+def home() -> House:
+    return fast()
+
+
+def test_due_runs_of_one_workspace_share_a_job_newest_first(home: House) -> None:
+    runs = [
+        a_run(id=f"202603{day}-beaconing-x-r0", slot=house.day_window(f"202603{day}"))
+        for day in ("01", "03", "02")
+    ]
+    waiting(home, *runs)
+    home.tick()
+    (request,) = home.engine.requests
+    planned = [run["run_id"] for run in home.plan(request.job_id)["runs"]]
+    assert planned == [f"202603{day}-beaconing-x-r0" for day in ("03", "02", "01")]
+
+
+def test_one_due_run_takes_along_those_that_still_coalesce(home: House) -> None:
+    early, late = numbered(2)
+    later = home.clock() + timedelta(hours=1)
+    waiting(home, replace(early, next_at=later), replace(late, next_at=later))
+    home.tick(60)
+    assert home.engine.requests == []
+    home.tick()
+    assert len(home.plan(home.engine.requests[0].job_id)["runs"]) == 2
+
+
+def test_workspaces_never_share_a_job() -> None:
+    home = fast(workspaces=f"{WORKSPACE};{OTHER}")
+    one, other = numbered(2)
+    waiting(home, one, replace(other, workspace=OTHER))
+    home.tick()
+    plans = [home.plan(request.job_id) for request in home.engine.requests]
+    assert [plan["workspace"]["resource_id"] for plan in plans] == [WORKSPACE, OTHER]
+    assert [len(plan["runs"]) for plan in plans] == [1, 1]
+
+
+def test_a_run_that_kills_its_job_ends_up_alone(home: House) -> None:
+    runs = numbered(7)
+    waiting(home, *runs)
+    poison, sizes = runs[3].id, []
+    for _ in range(40):
+        for engine_id, job in list(home.engine.jobs.items()):
+            if job.state == "queued":
+                planned = [run["run_id"] for run in home.plan(job.job_id)["runs"]]
+                sizes.append(len(planned))
+                if poison in planned:
+                    home.engine.enter(engine_id, "failed", "out of memory")
+        home.work()
+        home.tick()
+    ends = {run.id: run.status for run in home.runs().values()}
+    assert ends.pop(poison) == "failed"
+    assert set(ends.values()) == {"done"}
+    assert sorted(sizes, reverse=True) == [7, 5, 2, 1, 1, 1, 1, 1][: len(sizes)]
+
+
+def test_jobs_at_once_and_a_day_are_capped() -> None:
+    home = fast(jobs_at_once="2", jobs_a_day="3")
+    waiting(home, *numbered(80))
+    home.tick(3)
+    assert len(home.engine.requests) == 2
+    home.live(2, 600)
+    assert len(home.engine.requests) == 3
+    assert sum(run.status == "waiting" for run in home.runs().values()) == 80 - 75
+    home.live(27, 3600)
+    assert {run.status for run in home.runs().values()} == {"done"}
+    assert home.documents("budget/")["budget/20260310.json"]["jobs"] == 3
+
+
+def test_a_run_that_cannot_be_planned_is_held_and_spares_its_job(home: House) -> None:
+    gone, good = numbered(2)
+    waiting(home, replace(gone, hunt="no_such_hunt"), good)
+    home.tick()
+    held = home.runs()[gone.id]
+    assert held.status == "held" and "no_such_hunt" in held.reason and "Mend" in held.reason
+    assert [r["run_id"] for r in home.plan(home.engine.requests[0].job_id)["runs"]] == [good.id]
