@@ -48,12 +48,11 @@ def start_run(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(req, "start_run", lambda house: http_api.start_run(house, req.get_body()))
 
 
-@app.route("runs/{id}/cancel", methods=["POST"], auth_level=GUARDED)
-def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
-    """Ask a run to stop."""
-    return _answer(
-        req, "cancel_run", lambda house: http_api.cancel_run(house, req.route_params["id"])
-    )
+@app.route("runs/{id}/{change}", methods=["POST"], auth_level=GUARDED)
+def change_run(req: func.HttpRequest) -> func.HttpResponse:
+    """Ask a run to stop, to go on, or to be done again."""
+    named = req.route_params["id"], req.route_params["change"], req.get_body()
+    return _answer(req, "change_run", lambda house: http_api.change_run(house, *named))
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

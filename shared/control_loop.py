@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import deliveries, intake, jobs, schedule, starts
+from shared import deliveries, intake, jobs, requests, schedule, starts
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, Conflict, TidehuntError
 from shared.jobs import Runs
@@ -125,7 +125,7 @@ def _release(turn: Turn) -> None:
 def _work(turn: Turn) -> None:
     """Everything that there is to do, the oldest promises first."""
     runs = {kept.path: kept for kept in turn.deployment.records.runs()}
-    _guarded("requests", starts.take_requests, turn, runs)
+    _guarded("requests", requests.take_requests, turn, runs)
     _step_jobs(turn.part(0.5), runs)
     _step_runs(turn.part(0.5), runs)
     _guarded("marks", intake.take_marks, turn)

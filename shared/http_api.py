@@ -6,9 +6,9 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast, get_args
 
-from shared import __version__, schedule, starts
+from shared import __version__, requests, schedule
 from shared.callers import OPERATOR, READER, may
 from shared.contract import RUN_ID, day_key, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
@@ -21,6 +21,8 @@ from shared.timeline import HuntRecord
 log = logging.getLogger("tidehunt.http")
 Answer = tuple[int, Json]
 RECENT_RUNS = 50
+REASON_CHARACTERS = 200
+CHANGES = get_args(requests.Change)
 RUN_FIELDS = {
     "hunt": str,
     "workspace": str,
@@ -69,8 +71,8 @@ def _trouble(what: str, mend: str) -> Json:
 
 def start_run(deployment: Deployment, body: bytes) -> Answer:
     """`POST /api/runs`: 202 with the run's deterministic id."""
-    asked = _body(body)
-    request = starts.ask_run(
+    asked = _body(body, RUN_FIELDS)
+    request = requests.ask_run(
         deployment,
         hunt=asked.get("hunt", ""),
         workspace=asked.get("workspace"),
@@ -83,22 +85,22 @@ def start_run(deployment: Deployment, body: bytes) -> Answer:
     return 202, {"run_id": request.run_id, "status_url": f"/api/runs/{request.run_id}"}
 
 
-def _body(body: bytes) -> Json:
+def _body(body: bytes, fields: Mapping[str, type]) -> Json:
     try:
         asked = json.loads(body or b"{}") if len(body) <= 64_000 else None
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
         raise BadInput(
-            "the body is no JSON object", where="body", mend='{"hunt": "beaconing", ...}'
+            "the body is no JSON object", where="body", mend=f"its fields: {', '.join(fields)}"
         )
     for name, value in asked.items():
-        kind = RUN_FIELDS.get(name)
+        kind = fields.get(name)
         if kind is None:
             raise BadInput(
                 f"unknown field {name[:40]!r}",
                 where="body",
-                mend=f"one of: {', '.join(RUN_FIELDS)}",
+                mend=f"one of: {', '.join(fields)}",
             )
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise BadInput(
@@ -107,9 +109,13 @@ def _body(body: bytes) -> Json:
     return asked
 
 
-def cancel_run(deployment: Deployment, run_id: str) -> Answer:
-    """`POST /api/runs/{id}/cancel`: 202, or 404."""
-    if not starts.ask_cancel(deployment, run_id):
+def change_run(deployment: Deployment, run_id: str, change: str, body: bytes) -> Answer:
+    """`POST /api/runs/{id}/{cancel|release|redrive}`: 202, 400 when it does not fit, or 404."""
+    if change not in CHANGES:
+        return 404, _trouble("no such change", f"one of: {', '.join(CHANGES)}")
+    given = _body(body, {"reason": str}).get("reason", "")[:REASON_CHARACTERS]
+    reason = "".join(letter if letter.isprintable() else " " for letter in given)
+    if not requests.ask_change(deployment, cast(requests.Change, change), run_id, reason):
         return 404, _trouble("no such run", "GET /api/status lists the runs")
     return 202, {"run_id": run_id, "status_url": f"/api/runs/{run_id}"}
 
@@ -140,7 +146,9 @@ def run_summary(run: Run) -> Json:
         "revision": run.revision,
         "status": run.status,
         "step": run.step,
+        "created": run.created.isoformat(),
         "attempt": run.attempt,
+        "unused": run.unused,
         "job": run.job,
         "since": run.since.isoformat(),
         "next_at": _time(run.next_at),
@@ -163,7 +171,7 @@ def status(deployment: Deployment) -> Answer:
     """`GET /api/status`: what runs, what waits, what ended last, what is silent."""
     records = deployment.records
     marks = sum(1 for _ in records.ledger.list(MARKS))
-    requests = sum(1 for _ in records.ledger.list(REQUESTS))
+    asked = sum(1 for _ in records.ledger.list(REQUESTS))
     runs, jobs = records.runs(), records.jobs()
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
@@ -173,8 +181,8 @@ def status(deployment: Deployment) -> Answer:
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
         **_clocks(deployment),
-        "idle": not (marks or requests or runs or jobs or slots),
-        "waiting": {"marks": marks, "requests": requests, "slots": slots},
+        "idle": not (marks or asked or runs or jobs or slots),
+        "waiting": {"marks": marks, "requests": asked, "slots": slots},
         "active": {
             "runs": [run_summary(kept.value) for kept in runs],
             "jobs": [_job(kept.value) for kept in jobs],
@@ -252,7 +260,7 @@ ROUTE_ROLES: Mapping[str, str] = {
     "status": READER,
     "show_run": READER,
     "start_run": OPERATOR,
-    "cancel_run": OPERATOR,
+    "change_run": OPERATOR,
 }
 
 

@@ -278,7 +278,7 @@ class Sweeps:
 class Request:
     """What HTTP asked for, until a turn takes it."""
 
-    kind: Literal["run", "cancel"]
+    kind: Literal["run", "cancel", "release", "redrive"]
     run_id: str
     asked: datetime
     hunt: str = ""
@@ -288,6 +288,7 @@ class Request:
     lookback_days: int = 0
     params: Json = field(default_factory=dict)
     incidents: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,12 @@ def slot_window(key: str) -> Window:
     return Window(hour_start(key), hour_start(key) + timedelta(hours=1))
 
 
+def key_of(slot: Window) -> str:
+    """The key of a slot's window."""
+    daily = slot.end - slot.start >= timedelta(days=1)
+    return slot.start.strftime("%Y%m%d" if daily else "%Y%m%d%H")
+
+
 def lookback_window(slot: Window, lookback_days: int) -> Window:
     """What a run reads: the lookback, ending on and including the slot."""
     return Window(slot.end - timedelta(days=lookback_days), slot.end)
@@ -181,8 +187,7 @@ def unjudged(record: HuntRecord, run_id: str, slot: Window, reason: str) -> Hunt
 
     New data of the slot still brings its next revision, and with it the end of the gap.
     """
-    form = "%Y%m%d" if slot.end - slot.start == timedelta(days=1) else "%Y%m%d%H"
-    if record.slots.get(slot.start.strftime(form), Slot()).run != run_id:
+    if record.slots.get(key_of(slot), Slot()).run != run_id:
         return record
     gaps = [*_without(record.gaps, slot), Gap(slot.start, slot.end, reason)]
     return replace(record, gaps=tuple(sorted(gaps, key=lambda gap: gap.start)))

@@ -37,10 +37,10 @@ class AppClient:
         """`POST /api/runs`; the run's id."""
         return str(self._ask("POST", "/api/runs", body=asked, accept=(202,))["run_id"])
 
-    def cancel(self, run_id: str) -> Json:
-        """`POST /api/runs/{id}/cancel`."""
-        path = f"/api/runs/{quote(run_id, safe='')}/cancel"
-        return dict(self._ask("POST", path, accept=(202,)))
+    def change(self, run_id: str, change: str, reason: str = "") -> Json:
+        """`POST /api/runs/{id}/{change}`: cancel, release or redrive."""
+        path = f"/api/runs/{quote(run_id, safe='')}/{change}"
+        return dict(self._ask("POST", path, body={"reason": reason}, accept=(202,)))
 
     def functions(self) -> list[Json]:
         """The functions that the host found."""

@@ -13,7 +13,7 @@ from types import FrameType
 
 from shared import __version__
 from shared.errors import TidehuntError
-from workbench import commands, hunt_command
+from workbench import commands, hunt_command, run_commands
 from workbench.home import unwritable
 
 EPILOG = """\
@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_land(verbs)
     _add_run(verbs)
     _add_status(verbs)
+    _add_changes(verbs)
     _add_report(verbs)
     _add_clean(verbs)
     return top
@@ -143,6 +144,22 @@ def _add_status(verbs: Verbs[argparse.ArgumentParser]) -> None:
     status = _verb(verbs, "status", "what runs, what waits, what ended last")
     status.add_argument("--json", action="store_true", help="print the API's answer")
     status.set_defaults(work=commands.status)
+
+
+def _add_changes(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    held = _verb(verbs, "held", "runs that wait for a condition or for you, and how to end that")
+    held.add_argument("--json", action="store_true", help="print a JSON list")
+    held.set_defaults(work=run_commands.held)
+    explain = _verb(verbs, "explain", "one run's story, and what to type next")
+    explain.set_defaults(work=run_commands.explain)
+    release = _verb(verbs, "release", "let a held run try again now")
+    redrive = _verb(verbs, "redrive", "judge the slot of a failed or cancelled run again, now")
+    abandon = _verb(verbs, "abandon", "give an unfinished run up", "Its slot becomes a gap.")
+    abandon.add_argument("--reason", required=True, metavar="WHY", help="kept with the run")
+    for verb, change in ((release, "release"), (redrive, "redrive"), (abandon, "cancel")):
+        verb.set_defaults(work=run_commands.change, change=change)
+    for verb in (explain, release, redrive, abandon):
+        verb.add_argument("run_id", metavar="RUN", help="its id, as `tidehunt status` shows it")
 
 
 def _add_report(verbs: Verbs[argparse.ArgumentParser]) -> None:

@@ -42,9 +42,9 @@ def serve(options: Namespace) -> int:
         cloud_ports=CLOUD_PORTS,
         events=Options(drop=options.timers_only),
     ) as machine:
-        serving = {"app": machine.app.url, "key": machine.app.key}
+        told = {"app": machine.app.url, "key": machine.app.key}
         home.serving.touch(mode=0o600)
-        home.serving.write_text(json.dumps(serving), encoding="utf-8")
+        home.serving.write_text(json.dumps(told), encoding="utf-8")
         try:
             _print_addresses(machine)
             while machine.app_is_alive():
@@ -91,7 +91,7 @@ def land(options: Namespace) -> int:
 
 def run(options: Namespace) -> int:
     """Ask for an ad-hoc run and wait until it has ended."""
-    app = _serving(options)
+    app = serving(options)
     run_id = app.start_run(**_asked(options))
     with Progress() as progress:
         progress.say(f"run {run_id}")
@@ -137,10 +137,10 @@ def _home(options: Namespace) -> Home:
     return Home(Path(options.home)) if options.home else last()
 
 
-def _serving(options: Namespace) -> AppClient:
-    home = _home(options)
-    serving = read_serving(home)
-    return AppClient(serving["app"], serving["key"])
+def serving(options: Namespace) -> AppClient:
+    """The app that a running `tidehunt serve` has on the home."""
+    told = read_serving(_home(options))
+    return AppClient(told["app"], told["key"])
 
 
 # --- status, report, clean --------------------------------------------------------------------
@@ -148,7 +148,7 @@ def _serving(options: Namespace) -> AppClient:
 
 def status(options: Namespace) -> int:
     """What a served Tidehunt does right now."""
-    told = _serving(options).status()
+    told = serving(options).status()
     if options.json:
         print(json.dumps(told))
     else:

@@ -132,7 +132,7 @@ def refuse_to_start(error: Exception) -> Callable[[Submission], Process]:
 def test_a_pool_without_java_says_so(start: Callable[..., Pool]) -> None:
     pool = start(submit=refuse_to_start(NoJava("no Java 17 found")))
     dead = pool.reach(pool.submit(options("succeed")), "dead")
-    assert (dead.errors[0].message, dead.errors[0].source) == ("no Java 17 found", "System")
+    assert (dead.errors[0].message, dead.errors[0].source) == ("no Java 17 found", "User")
 
 
 @pytest.mark.parametrize(

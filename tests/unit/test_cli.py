@@ -8,7 +8,10 @@ import pytest
 
 from workbench.cli import main, parser
 
-VERBS = ("hunt", "serve", "land", "run", "status", "report", "clean")
+VERBS = (
+    "hunt", "serve", "land", "run", "status", "held", "explain", "release", "redrive", "abandon",
+    "report", "clean",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +42,8 @@ def test_every_command_explains_itself(verb: str, capsys: pytest.CaptureFixture[
         (["land", "nowhere"], "no such folder"),
         (["status"], "tidehunt serve"),
         (["run", "beaconing", "--end-date", "2026-01-01"], "tidehunt serve"),
+        (["explain", "20260309-beaconing-ws-r0"], "tidehunt serve"),
+        (["abandon", "20260309-beaconing-ws-r0", "--reason", "x"], "tidehunt serve"),
         (["report"], "tidehunt hunt"),
         (["clean", "--home", "."], "no Tidehunt home"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared import contract as c
-from shared import control_loop, starts
+from shared import control_loop, requests
 from shared.errors import BadInput, Transient
 from shared.model import Claim
 from shared.records import Kept, job_path, run_path
@@ -288,6 +288,6 @@ def test_a_cancelled_run_leaves_a_declared_gap() -> None:
     home.land(house.hours_of_days("20260309"))
     home.tick(3)
     (run,) = home.runs().values()
-    assert starts.ask_cancel(home.deployment, run.id)
+    assert requests.ask_change(home.deployment, "cancel", run.id)
     home.tick(3)
     assert gaps(home) == [("2026-03-09", f"run {run.id} cancelled")]

@@ -14,7 +14,7 @@ from shared import __version__, http_api
 from shared.callers import OPERATOR, READER
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Permanent, Throttled, TidehuntError
-from shared.http_api import answer, cancel_run, show_run, start_run, status
+from shared.http_api import answer, change_run, show_run, start_run, status
 from shared.model import Json, Param
 from shared.records import Kept, run_path
 from tests.unit import house
@@ -203,9 +203,34 @@ def test_a_run_is_shown_from_its_request_to_its_end(home: House) -> None:
 
 def test_a_cancel_is_a_request_too(home: House) -> None:
     run_id = ask(home)[1]["run_id"]
-    assert cancel_run(home.deployment, run_id)[0] == 202
+    assert change_run(home.deployment, run_id, "cancel", b"")[0] == 202
     home.tick()
     assert show_run(home.deployment, run_id)[1]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("change", "body", "code"),
+    [
+        ("cancel", b'{"reason": "typed\\u0007 by hand"}', 202),
+        ("cancel", b'{"reason": 3}', 400),
+        ("cancel", b'{"why": "x"}', 400),
+        ("release", b"", 400),
+        ("redrive", b"", 400),
+        ("explode", b"", 404),
+    ],
+)
+def test_a_change_is_taken_or_refused_with_its_mend(
+    home: House, change: str, body: bytes, code: int
+) -> None:
+    run = a_run()
+    home.deployment.records.save(Kept(run_path(run), run, None), run)
+    told = answer(
+        lambda: home.deployment, {}, OPERATOR, lambda one: change_run(one, run.id, change, body)
+    )
+    assert told[0] == code and (code == 202 or told[1]["mend"])
+    if code == 202:
+        home.tick()
+        assert show_run(home.deployment, run.id)[1]["reason"] == "typed  by hand"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +238,7 @@ def test_a_cancel_is_a_request_too(home: House) -> None:
 )
 def test_what_is_no_run_is_404(home: House, run_id: str) -> None:
     assert show_run(home.deployment, run_id)[0] == 404
-    assert cancel_run(home.deployment, run_id)[0] == 404
+    assert change_run(home.deployment, run_id, "cancel", b"")[0] == 404
     assert home.ledger.contents() == {}
 
 
