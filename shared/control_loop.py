@@ -171,7 +171,8 @@ def _put_away(records: Records, kept: Kept[Run]) -> None:
     run = kept.value
     if run.kind == "live" and run.status != "done":
         _declare_gap(records, run)
-    # A crash here declares the same gap again.
+    records.remember(run.id)
+    # A crash here declares the same gap again, and remembers the run again.
     records.finish(kept, run.id)
 
 

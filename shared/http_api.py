@@ -14,13 +14,12 @@ from shared.contract import RUN_ID, day_key, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, TidehuntError, Transient
-from shared.model import Claim, Entry, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.model import Claim, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
 from shared.records import MARKS, REQUESTS
 from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.http")
 Answer = tuple[int, Json]
-RECENT_RUNS = 50
 REASON_CHARACTERS = 200
 CHANGES = get_args(requests.Change)
 RUN_FIELDS = {
@@ -187,7 +186,7 @@ def status(deployment: Deployment) -> Answer:
             "runs": [run_summary(kept.value) for kept in runs],
             "jobs": [_job(kept.value) for kept in jobs],
         },
-        "recent": [run_summary(run) for run in _recent(deployment)],
+        "recent": [run_summary(run) for run in records.recent()],
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
@@ -239,16 +238,6 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
             }
         )
     return lines
-
-
-def _recent(deployment: Deployment) -> list[Run]:
-    """The runs that ended last."""
-    entries: list[Entry] = sorted(
-        (entry for entry in deployment.records.ledger.list("done/") if "/job-" not in entry.path),
-        key=lambda entry: entry.modified,
-        reverse=True,
-    )
-    return [kept.value for kept in deployment.records.usable(Run, entries[:RECENT_RUNS])]
 
 
 def _ignored(deployment: Deployment) -> list[str]:

@@ -292,6 +292,13 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Recent:
+    """Ids of the runs that ended last, newest first: `done/` grows with the years."""
+
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ignored:
     """Exports that no hunt reads and events that name nothing known: said once, never an error."""
 

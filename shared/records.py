@@ -3,6 +3,7 @@
 turn.json                                 claim and heartbeat
 owner.json                                the deployment that this ledger belongs to
 sweep.json                                when the lake was listed last, by tier
+recent.json                               the runs that ended last
 hunts/<guid>/<workspace>.json             one hunt's time line in one workspace
 active/runs/<kind>/<run id>.json          unfinished runs
 active/jobs/<job id>.json                 unfinished jobs
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -27,7 +28,7 @@ from typing import Generic, TypeVar
 from shared.contract import workspace_key
 from shared.documents import decode, encode
 from shared.errors import BadInput, Conflict
-from shared.model import Budget, Case, Entry, Job, Json, Run
+from shared.model import Budget, Case, Job, Json, Recent, Run
 from shared.ports import Ledger
 from shared.timeline import DayRecord, HuntRecord
 
@@ -38,6 +39,8 @@ JOBS = "active/jobs/"
 MARKS = "touched/"
 REQUESTS = "requests/"
 SWEEPS = "sweep.json"
+RECENT = "recent.json"
+RECENT_RUNS = 50
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,11 @@ class Records:
             return kept
         return Kept(kept.path, value, self.ledger.replace(kept.path, body, kept.etag))
 
-    def usable(self, kind: type[T], entries: list[Entry]) -> Iterator[Kept[T]]:
-        """The documents of a listing that can be used; a broken one is said and left alone."""
-        for entry in entries:
+    def usable(self, kind: type[T], paths: Iterable[str]) -> Iterator[Kept[T]]:
+        """The documents that can be used; a broken one is said and left alone."""
+        for path in paths:
             try:
-                kept = self.load(kind, entry.path)
+                kept = self.load(kind, path)
             except BadInput as error:
                 log.error("quarantined: %s", error)
                 continue
@@ -125,6 +128,21 @@ class Records:
         except Conflict:
             log.info("already put away: %s", item_id)
         self.ledger.delete(kept.path)
+
+    def remember(self, run_id: str) -> None:
+        """Put a run at the head of those that ended last."""
+        try:
+            kept = self.load(Recent, RECENT) or Kept(RECENT, Recent(), None)
+        except BadInput as error:
+            log.error("quarantined: %s", error)
+            return
+        ids = (run_id, *(one for one in kept.value.runs if one != run_id))
+        self.save(kept, Recent(ids[:RECENT_RUNS]))
+
+    def recent(self) -> list[Run]:
+        """The runs that ended last, newest first."""
+        ids = [one for kept in self.usable(Recent, [RECENT]) for one in kept.value.runs]
+        return [kept.value for kept in self.usable(Run, map(done_path, ids))]
 
     def find_run(self, run_id: str) -> Kept[Run] | None:
         """A run wherever it is: finished, or active in any class."""
@@ -159,11 +177,15 @@ class Records:
 
     def runs(self) -> list[Kept[Run]]:
         """Every unfinished run that can be used."""
-        return list(self.usable(Run, list(self.ledger.list(RUNS))))
+        return list(self.usable(Run, self._listed(RUNS)))
 
     def jobs(self) -> list[Kept[Job]]:
         """Every unfinished job that can be used."""
-        return list(self.usable(Job, list(self.ledger.list(JOBS))))
+        return list(self.usable(Job, self._listed(JOBS)))
+
+    def _listed(self, folder: str) -> list[str]:
+        """Paths of a whole listing, taken before any of its documents is read."""
+        return [entry.path for entry in self.ledger.list(folder)]
 
 
 def mark(ledger: Ledger, workspace: str, table: str, hour: str, at: datetime) -> None:

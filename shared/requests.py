@@ -154,7 +154,7 @@ def take_requests(turn: Turn, runs: Runs) -> None:
     A request's trouble spares the others: it stays, and is tried again.
     """
     records = turn.deployment.records
-    asked = list(records.usable(Request, list(records.ledger.list(REQUESTS))))
+    asked = list(records.usable(Request, [one.path for one in records.ledger.list(REQUESTS)]))
     for kept in sorted(asked, key=lambda one: one.value.kind != "run"):
         if not turn.has_room():
             return

@@ -16,7 +16,7 @@ from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Permanent, Throttled, TidehuntError
 from shared.http_api import answer, change_run, show_run, start_run, status
 from shared.model import Json, Param
-from shared.records import Kept, run_path
+from shared.records import RECENT_RUNS, Kept, run_path
 from tests.unit import house
 from tests.unit.house import GUID, House, a_run, spec
 from tests.unit.test_callers import principal
@@ -279,14 +279,28 @@ def test_status_shows_the_faults_of_hunts_that_were_left_out(home: House) -> Non
 
 
 def test_the_newest_ends_come_first_and_are_bounded(home: House) -> None:
-    for number in range(http_api.RECENT_RUNS + 5):
+    for number in range(RECENT_RUNS + 5):
         run = a_run(id=f"20260309-beaconing-n{number:03d}-r0", status="done")
-        kept = home.deployment.records.save(Kept(run_path(run), run, None), run)
-        home.deployment.records.finish(kept, run.id)
-        home.clock.forward(1)
+        home.deployment.records.save(Kept(run_path(run), run, None), run)
+        home.tick()
     recent = status(home.deployment)[1]["recent"]
-    assert len(recent) == http_api.RECENT_RUNS
-    assert recent[0]["run_id"] == f"20260309-beaconing-n{http_api.RECENT_RUNS + 4:03d}-r0"
+    assert len(recent) == RECENT_RUNS
+    assert recent[0]["run_id"] == f"20260309-beaconing-n{RECENT_RUNS + 4:03d}-r0"
+
+
+def test_what_ended_is_told_without_listing_the_years(home: House) -> None:
+    asked: list[str] = []
+    home.wire.hook = lambda _when, operation, subject: asked.append(f"{operation} {subject}")
+    status(home.deployment)
+    assert asked and [one for one in asked if "list" in one and "done" in one] == []
+
+
+def test_a_broken_list_of_what_ended_holds_nothing_up(home: House) -> None:
+    home.ledger.plant("recent.json", b"{")
+    run = a_run(status="done")
+    home.deployment.records.save(Kept(run_path(run), run, None), run)
+    home.tick()
+    assert home.documents("active/") == {} and status(home.deployment)[1]["recent"] == []
 
 
 def test_what_a_log_wrote_cannot_break_out_of_an_answer() -> None:
