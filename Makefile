@@ -17,6 +17,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make hunt LOGS=<folder>   the same on your own exports (a folder of am-* containers)
   make serve                the local cloud and the app, until Ctrl-C
   make test                 every test
+  make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
   make check                format, lint, types, import rules: what a commit has to pass
   make docs                 write the generated parts of the docs again
   make lock                 resolve the pinned requirements again
@@ -27,7 +28,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test check docs lock clean local-set test-set
+.PHONY: help hunt serve test killtest check docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -40,6 +41,9 @@ serve: local-set
 
 test: test-set
 	@$(PY) -m pytest $(ARGS)
+
+killtest: test-set
+	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)
 
 check: test-set
 	$(PY) -m ruff format --check .

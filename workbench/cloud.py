@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,13 +21,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from shared.errors import BadInput
-from workbench.emulators import identity, livy, logs, sentinel, tls
+from workbench.emulators import identity, livy, logs, sentinel, spark_submit, tls
 from workbench.emulators.eventgrid import TOPIC_PATH, EventGrid, Topic
 from workbench.emulators.eventgrid_delivery import Options
 from workbench.emulators.faults import FaultMiddleware, Faults, route_names
 from workbench.emulators.lake_folder import INTERVAL, LakeFolder
 from workbench.emulators.logs_rows import stream
 from workbench.emulators.server import Server, Site
+from workbench.emulators.spark_submit import Process, Submission
 from workbench.emulators.storage import StorageEmulator
 from workbench.emulators.storage_folder import Folder
 from workbench.emulators.storage_http import Account, Roles
@@ -52,7 +53,7 @@ RULE = "dcr-00000000000000000000000000000001"
 class LocalCloud:
     """A context manager. `workspaces`: resource ids, the first holds the findings table. `ports`:
     site -> port, a free one where not given (see SITES). `events`: how Event Grid delivers.
-    `look_seconds`: how often the lake's folders are looked at.
+    `look_seconds`: how often the lake's folders are looked at. `submit`: what starts a Spark job.
 
     BadInput, on entry, when the home is in use or cannot be written, or a port is taken.
     """
@@ -67,6 +68,7 @@ class LocalCloud:
         look_seconds: float = INTERVAL,
         infra: Path = INFRA,
         access_log: bool = False,
+        submit: Callable[[Submission], Process] = spark_submit.submit,
     ) -> None:
         self.home = home.resolve()
         self.faults = Faults()
@@ -84,6 +86,7 @@ class LocalCloud:
         self._look_seconds = look_seconds
         self._infra = infra
         self._access_log = access_log
+        self._submit = submit
         self._watchers: list[LakeFolder] = []
         self._open = contextlib.ExitStack()
 
@@ -201,6 +204,7 @@ class LocalCloud:
             accounts={_dfs_host(name): (name, self.lake(name)) for name in ACCOUNTS},
             roles=self._load("roles.json")["spark"],
             pools={POOL: POOL_CORES},
+            submit=self._submit,
         )
         opening.callback(spark.stop)
         findings = stream(self._load("findings-stream.json"))

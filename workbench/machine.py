@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,9 @@ from shared.errors import BadInput, Transient
 from workbench import publish
 from workbench.app_client import AppClient
 from workbench.cloud import LocalCloud
+from workbench.emulators import spark_submit
 from workbench.emulators.eventgrid_delivery import Options
+from workbench.emulators.spark_submit import Process, Submission
 from workbench.home import Home
 
 APP_FOLDER = Path(__file__).resolve().parent.parent
@@ -62,6 +64,7 @@ class Machine:
     events: Options | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
     app_folder: Path = APP_FOLDER
+    submit: Callable[[Submission], Process] = spark_submit.submit
     cloud: LocalCloud = field(init=False)
     app: AppClient = field(init=False)
     settings: dict[str, str] = field(init=False, default_factory=dict)
@@ -74,10 +77,11 @@ class Machine:
             workspaces=self.workspaces,
             ports=self.cloud_ports,
             events=self.events,
+            submit=self.submit,
         )
         self.cloud.__enter__()
         try:
-            self._start_app()
+            self._set_up()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -99,7 +103,7 @@ class Machine:
         """Let this process read the emulated services as the operator."""
         os.environ.update(self.cloud.identity_settings("operator"))
 
-    def _start_app(self) -> None:
+    def _set_up(self) -> None:
         hunts = given_hunt_folders(self.overrides)
         code_hash = publish.publish(self.home.state / "code", hunts)
         self.settings = {
@@ -113,10 +117,14 @@ class Machine:
             **_given_settings(),
             **self.overrides,
         }
+        self.start_app()
+        self._await_health()
+
+    def start_app(self) -> None:
+        """Start the app's process, the first one or the next after it has died."""
         key = secrets.token_hex(16)
         url = self._spawn(key)
         self.app = AppClient(url, key)
-        self._await_health()
         self.cloud.connect(url, key)
 
     def _spawn(self, key: str) -> str:
@@ -176,6 +184,11 @@ class Machine:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def kill_app(self) -> None:
+        """Kill the app's process, as a crash or a lost machine would."""
+        if self._process is not None:
+            self._process.kill()
 
     def app_is_alive(self) -> bool:
         """False when the app's process has ended."""

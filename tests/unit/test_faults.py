@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from workbench.emulators.faults import Fault, FaultMiddleware, Faults, route_names
+from workbench.emulators.faults import ANY, Fault, FaultMiddleware, Faults, Kind, route_names
 from workbench.emulators.server import Server, Site
 from workbench.emulators.tls import certificate
 
@@ -149,3 +149,15 @@ def test_the_server_stops_at_once_under_open_connections(tmp_path: Path) -> None
     assert time.monotonic() - started < 1.5
     for client in clients:
         client.close()
+
+
+def test_any_route_meets_what_is_meant_for_none_and_something_else_happens_too(
+    shelf: Shelf, client: httpx.Client
+) -> None:
+    then: list[list[str]] = []
+    kinds: tuple[Kind, ...] = ("before", "after")
+    for kind in kinds:
+        act = Fault(kind, 500, also=lambda: then.append(list(shelf.items)))
+        shelf.faults.add(ANY, None, act)
+    assert [client.put(f"/items/{name}").status_code for name in "abcd"] == [200, 500, 200, 500]
+    assert then == [["a"], ["a", "c", "d"]]

@@ -22,6 +22,8 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Kind = Literal["before", "after", "lost", "reset", "slow", "late"]
+ANY = "*"
+"""The route that stands for every request that meets no fault of its own."""
 TRANSPORT = "transport"
 """Key of the connection's asyncio transport in an ASGI scope's state (see server.py)."""
 
@@ -36,26 +38,30 @@ class Fault:
     seconds: float = 0.0
     code: str = ""
     """The service's error code, sent as x-ms-error-code."""
+    also: Callable[[], None] | None = None
+    """What happens at that moment besides, e.g. that the caller is killed."""
 
 
 class Faults:
     """The queues. Instructions may be added from any thread."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, deque[Fault]] = {}
+        self._queues: dict[str, deque[Fault | None]] = {}
 
-    def add(self, route: str, *faults: Fault) -> None:
-        """Let the next requests of a route meet these faults, in this order."""
+    def add(self, route: str, *faults: Fault | None) -> None:
+        """Let the next requests of a route, or of ANY, meet these faults, in this order; None lets
+        one pass."""
         self._queues.setdefault(route, deque()).extend(faults)
 
     def take(self, route: str) -> Fault | None:
         """The next instruction of a route, which is thereby used."""
-        queue = self._queues.get(route)
+        queue = self._queues.get(route) or self._queues.get(ANY)
         return queue.popleft() if queue else None
 
     def pending(self) -> dict[str, list[Fault]]:
         """What has not fired, by route."""
-        return {route: list(queue) for route, queue in self._queues.items() if queue}
+        left = {route: [one for one in queue if one] for route, queue in self._queues.items()}
+        return {route: faults for route, faults in left.items() if faults}
 
     def clear(self) -> None:
         """Forget what has not fired."""
@@ -80,6 +86,7 @@ class FaultMiddleware:
 
     async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         if fault.kind == "before":
+            _act(fault)
             await _drain(receive)
             await _refuse(fault, send)
             return
@@ -88,6 +95,7 @@ class FaultMiddleware:
             await asyncio.sleep(fault.seconds)
         answer: list[Message] = []
         await self._app(scope, receive, _keep(answer))
+        _act(fault)
         if fault.kind == "after":
             await _refuse(fault, send)
         elif fault.kind in ("lost", "reset"):
@@ -105,6 +113,11 @@ def route_names(routes: Sequence[BaseRoute]) -> Callable[[Scope], str]:
         return f"{scope['method']} {found[0].path}" if found else ""
 
     return name_of
+
+
+def _act(fault: Fault) -> None:
+    if fault.also is not None:
+        fault.also()
 
 
 async def _drain(receive: Receive) -> None:
