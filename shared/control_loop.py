@@ -77,7 +77,7 @@ def _claim(deployment: Deployment, seconds: float) -> Turn | None:
     _check_owner(deployment)  # first: a stranger's claim would starve the owner
     now = deployment.clock()
     kept = deployment.records.load(Claim, CLAIM)
-    if kept is not None and kept.value.until > now:
+    if kept is not None and _is_held(deployment, kept.value):
         return None
     ended = kept.value.ended if kept else None
     turn = Turn(deployment, now + timedelta(seconds=seconds))
@@ -87,6 +87,15 @@ def _claim(deployment: Deployment, seconds: float) -> Turn | None:
     except Conflict:
         return None
     return turn
+
+
+def _is_held(deployment: Deployment, claim: Claim) -> bool:
+    """True until it was released, or ran out by the clock of its owner, which may be behind ours.
+
+    An event's turn is shorter than two clocks may differ: both would deliver one run, twice.
+    """
+    margin = timedelta(seconds=deployment.settings.clock_margin_seconds)
+    return claim.ended != claim.until and deployment.clock() < claim.until + margin
 
 
 def _held_until(turn: Turn) -> datetime:

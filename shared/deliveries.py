@@ -218,9 +218,7 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
 
 def _set_aside(item: Delivery, part: int, row: Row, reason: str) -> None:
     """Keep a refused row readable with its reason before the cursor passes it."""
-    path = f"{c.run_folder(item.run.job or '', item.run.id)}/set-aside.json"
-    content = item.turn.deployment.results.read(path, DELIVERED_BYTES)
-    kept = json.loads(content) if content else {}
+    path, kept = _aside(item)
     kept[f"{part}:{row.end}"] = {
         "part": item.manifest.parts[part],
         "end": row.end,
@@ -229,6 +227,13 @@ def _set_aside(item: Delivery, part: int, row: Row, reason: str) -> None:
     }
     item.turn.deployment.results.write(path, json.dumps(kept).encode())
     item.decide(m.RowSetAside(item.turn.now(), Cursor(part, row.end)))
+
+
+def _aside(item: Delivery) -> tuple[str, Json]:
+    """Where the refused rows lie, and what lies there."""
+    path = f"{c.run_folder(item.run.job or '', item.run.id)}/set-aside.json"
+    content = item.turn.deployment.results.read(path, DELIVERED_BYTES)
+    return path, json.loads(content) if content else {}
 
 
 def _reserve(item: Delivery, size: int) -> None:
@@ -267,7 +272,11 @@ def _news(item: Delivery) -> Iterator[Evidence]:
 
 
 def _write_delivered(item: Delivery) -> None:
-    hashes = {found.finding["FindingId"]: found.content for found in _findings(item)}
+    """What the next revision need not send again: a refused row is not among it."""
+    aside = _aside(item)[1] if item.run.counts.set_aside else {}
+    refused = {one["FindingId"] for one in aside.values()}
+    found = ((one.finding["FindingId"], one.content) for one in _findings(item))
+    hashes = {name: content for name, content in found if name not in refused}
     body = {"schema": 1, "run_id": item.run.id, "findings": hashes}
     path = c.delivered_path(item.run.job or "", item.run.id)
     item.turn.deployment.results.write(path, json.dumps(body).encode())

@@ -69,6 +69,11 @@ def _hashable(kind: type) -> Hashable:
 
 
 @cache
+def _shape(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
+
+
+@cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
@@ -82,7 +87,7 @@ def _from_object(kind: type[T], body: Mapping[str, Any]) -> T:
 
 
 def _typed(hint: Any, value: Any) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin, arguments = _shape(hint)
     if origin in (Union, types.UnionType):
         return None if value is None else _typed(arguments[0], value)
     if origin is Literal:

@@ -104,7 +104,7 @@ def _tables(turn: Turn, workspace: str, runs: Iterable[Run]) -> Json:
     for run in runs:
         spec = turn.deployment.hunt(run.hunt)
         hours = set(c.hours_between(run.window.start, run.window.end))
-        for table in exported.intersection(tables_of(spec)) if spec else ():
+        for table in sorted(exported.intersection(tables_of(spec))) if spec else ():
             wanted.setdefault(table, set()).update(hours)
     for table, needed in wanted.items():
         refresh(turn, workspace, table, sorted({hour[:8] for hour in needed}))

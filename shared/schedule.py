@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cronsim import CronSim
 
@@ -43,8 +44,9 @@ def slot_key(spec: HuntSpec, hour: str) -> str:
     return hour[:8] if spec.slot == "day" else hour
 
 
+@lru_cache(maxsize=10_000)
 def slot_window(key: str) -> Window:
-    """`[start, end)` of a slot key."""
+    """`[start, end)` of a slot key. Kept: each slot of 35 days is asked for often in a turn."""
     if len(key) == 8:
         return Window(day_start(key), day_start(key) + timedelta(days=1))
     return Window(hour_start(key), hour_start(key) + timedelta(hours=1))
@@ -104,13 +106,18 @@ def due(
     if spec.settle_minutes is not None:
         settle = timedelta(minutes=spec.settle_minutes)
     fired = record.next_fire is not None and now >= record.next_fire
-    ready = [
+    ended = [
         Due(key, window, lookback_window(window, spec.lookback_days), slot.revision + 1, fired)
         for key, slot in record.slots.items()
         if key not in busy and pending(slot)
         for window in [slot_window(key)]
         if now >= window.end
-        and (fired or (spec.arrival and _settled(spec, record, key, now, settle)))
+    ]
+    # What lies before the start goes first: to see whether a slot is quiet takes all the others.
+    ready = [
+        item
+        for item in _without_the_past(record, ended)
+        if fired or (spec.arrival and _settled(spec, record, item.key, now, settle))
     ]
     return _from_the_start(record, sorted(ready, key=lambda item: item.slot.start, reverse=True))
 
@@ -135,16 +142,16 @@ def open_slots(spec: HuntSpec, record: HuntRecord, now: datetime) -> int:
 
 def _from_the_start(record: HuntRecord, ready: list[Due]) -> list[Due]:
     """A first start judges the newest slot only; older ones stay gaps until somebody fills them."""
-    if record.watermark is None:
-        return ready[:1]
-    gaps = record.gaps
+    return ready[:1] if record.watermark is None else _without_the_past(record, ready)
+
+
+def _without_the_past(record: HuntRecord, items: list[Due]) -> list[Due]:
+    """Without slots before the first start, unless somebody filled them."""
+    past = [gap for gap in record.gaps if gap.reason == FIRST_START]
     return [
         item
-        for item in ready
-        if item.revision > 0
-        or not any(
-            gap.start <= item.slot.start < gap.end and gap.reason == FIRST_START for gap in gaps
-        )
+        for item in items
+        if item.revision > 0 or not any(gap.start <= item.slot.start < gap.end for gap in past)
     ]
 
 

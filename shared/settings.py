@@ -188,6 +188,9 @@ class Settings:
     )
     turn_seconds: float = _setting(_number(5, 200), "work of one turn", 45.0)
     call_seconds: float = _setting(_number(0.5, 60), "bound of one remote call", 10.0)
+    clock_margin_seconds: float = _setting(
+        _number(0, 600), "how far the clocks of two hosts may differ", 60.0
+    )
     stale_turn_seconds: float = _setting(
         _number(5, 86_400), "age of the last turn at which any event takes one itself", 300.0
     )

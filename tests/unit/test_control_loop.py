@@ -53,8 +53,9 @@ def test_a_claim_that_ran_out_is_taken_and_not_released_by_who_lost_it(owner: st
 
     def stall(phase: str, operation: str, _subject: str) -> None:
         if (phase, operation) == ("before", "exports.tables") and not taken:
-            # 45 s of work and the bound of one call: until then nobody else may act.
-            home.clock.forward(54)
+            # 45 s of work, the bound of one call, and a minute by which clocks may differ: until
+            # then nobody else may act.
+            home.clock.forward(114)
             taken.append(control_loop.take_turn(home.beside(owner)))
             home.clock.forward(1)
             home.wire.hook = killed
@@ -72,6 +73,22 @@ def test_a_claim_that_ran_out_is_taken_and_not_released_by_who_lost_it(owner: st
     assert taken == [False]
     assert claim(home).owner == owner
     assert claim(home).until == home.clock() + timedelta(seconds=55)
+
+
+@pytest.mark.parametrize("ahead", [-60, 60])
+def test_a_clock_that_differs_by_a_minute_neither_takes_a_turn_away_nor_waits(ahead: int) -> None:
+    home, seen = two_quick_hunts(), []
+    other = home.beside("host-2", clock=lambda: home.clock() + timedelta(seconds=ahead))
+
+    def meanwhile(phase: str, operation: str, _subject: str) -> None:
+        if (phase, operation) == ("before", "exports.tables"):
+            home.clock.forward(44)
+            seen.append(control_loop.take_turn(other))
+
+    home.wire.hook = meanwhile
+    assert control_loop.take_turn(home.deployment)
+    assert seen == [False]
+    assert control_loop.take_turn(other)  # what was released is free by any clock
 
 
 def test_two_at_the_same_moment_are_one_turn() -> None:

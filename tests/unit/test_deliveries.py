@@ -3,66 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from shared import contract as c
-from shared import deliveries, delivery
+from shared import delivery
 from shared.errors import Forbidden, OutcomeUnknown, Permanent, Rejected, Throttled, TooLarge
-from shared.model import Cursor, Json, Run
+from shared.model import Cursor
 from shared.records import Kept, run_path
 from tests.unit import house
+from tests.unit.delivering import JOB, delivering, ids, put, refuse, sent, step
 from tests.unit.house import House, a_finding, a_run, manifest, spec
-
-JOB = "job-20260310000000-0123abcd"
-Hook = Callable[[str, str, str], None]
-
-
-def delivering(found: list[Json] | None = None, *, run: Run | None = None, **changes: str) -> House:
-    """A house with one run whose results have landed."""
-    home = house.build([spec()], readback_seconds="600", **changes)
-    found = [a_finding(f"10.0.0.{n}") for n in range(1, 4)] if found is None else found
-    put(home, run or a_run(), found)
-    return home
-
-
-def put(home: House, run: Run, found: list[Json], **body: Any) -> None:
-    """A run in delivery with these findings as its results."""
-    counts = replace(run.counts, rows=len(found), withheld=body.get("withheld", 0))
-    run = replace(run, status="delivering", step="sending", job=JOB, attempt=1, counts=counts)
-    home.deployment.records.save(Kept(run_path(run), run, None), run)
-    home.land_results(JOB, run.id, found, **body)
-
-
-def step(home: House, run_id: str = a_run().id, seconds: float = 45.0) -> Run:
-    """One step of a run, as a turn makes it; the run after it."""
-    kept = home.deployment.records.find_run(run_id)
-    assert kept is not None
-    runs = {kept.path: kept}
-    deliveries.step_run(home.turn(seconds), runs, kept.path)
-    return home.runs()[run_id]
-
-
-def refuse(operation: str, error: Exception, when: Callable[[str], bool] = lambda _: True) -> Hook:
-    def hook(phase: str, what: str, subject: str) -> None:
-        if (phase, what) == ("before", operation) and when(subject):
-            raise error
-
-    return hook
-
-
-def sent(home: House) -> list[str]:
-    """FindingIds in the order in which the sink took them."""
-    return [row["FindingId"] for row in home.sink.rows]
-
-
-def ids(found: list[Json]) -> list[str]:
-    return [finding["FindingId"] for finding in found]
-
 
 # --- the way through ------------------------------------------------------------------------------
 

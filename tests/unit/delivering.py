@@ -1,0 +1,61 @@
+"""A house with a run in delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from shared import deliveries
+from shared.model import Json, Run
+from shared.records import Kept, run_path
+from tests.unit import house
+from tests.unit.house import House, a_finding, a_run, spec
+
+JOB = "job-20260310000000-0123abcd"
+Hook = Callable[[str, str, str], None]
+
+
+def delivering(found: list[Json] | None = None, *, run: Run | None = None, **changes: str) -> House:
+    """A house with one run whose results have landed."""
+    home = house.build([spec()], readback_seconds="600", **changes)
+    found = [a_finding(f"10.0.0.{n}") for n in range(1, 4)] if found is None else found
+    put(home, run or a_run(), found)
+    return home
+
+
+def put(home: House, run: Run, found: list[Json], **body: Any) -> None:
+    """A run in delivery with these findings as its results."""
+    counts = replace(run.counts, rows=len(found), withheld=body.get("withheld", 0))
+    run = replace(run, status="delivering", step="sending", job=JOB, attempt=1, counts=counts)
+    home.deployment.records.save(Kept(run_path(run), run, None), run)
+    home.land_results(JOB, run.id, found, **body)
+
+
+def step(home: House, run_id: str = a_run().id, seconds: float = 45.0) -> Run:
+    """One step of a run, as a turn makes it; the run after it."""
+    kept = home.deployment.records.find_run(run_id)
+    assert kept is not None
+    runs = {kept.path: kept}
+    deliveries.step_run(home.turn(seconds), runs, kept.path)
+    return home.runs()[run_id]
+
+
+def refuse(operation: str, error: Exception, when: Callable[[str], bool] = lambda _: True) -> Hook:
+    """A hook that refuses an operation where its subject is meant."""
+
+    def hook(phase: str, what: str, subject: str) -> None:
+        if (phase, what) == ("before", operation) and when(subject):
+            raise error
+
+    return hook
+
+
+def sent(home: House) -> list[str]:
+    """FindingIds in the order in which the sink took them."""
+    return [row["FindingId"] for row in home.sink.rows]
+
+
+def ids(found: list[Json]) -> list[str]:
+    """FindingIds of findings."""
+    return [finding["FindingId"] for finding in found]
