@@ -18,17 +18,20 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make serve                the local cloud and the app, until Ctrl-C
   make test                 every test
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
+  make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
   make check                format, lint, types, import rules: what a commit has to pass
+  make bench-beacons        recall and false positives beside other detectors, on made logs
   make docs                 write the generated parts of the docs again
   make lock                 resolve the pinned requirements again
   make clean                delete what `make hunt` and the tests left; $(VENV) stays
 
 ARGS="..." is passed on: make hunt ARGS=--json, make test ARGS="-k beaconing".
+SEEDS=n is how many made logs bench-beacons judges (3).
 VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installed.
 endef
 export HELP
 
-.PHONY: help hunt serve test killtest check docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate killtest check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -44,12 +47,17 @@ test: test-set
 
 killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)
+simulate: test-set
+	@$(PY) -m tests.simulation $(SEEDS) $(ARGS)
 
 check: test-set
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+bench-beacons: test-set
+	@$(PY) -m benchmarks.beacons --seeds "$${SEEDS:-3}" $(ARGS)
 
 docs: test-set
 	@$(PY) -m workbench.docs

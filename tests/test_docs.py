@@ -170,10 +170,10 @@ def test_commands_that_a_page_tells_exist(page: Path) -> None:
 
 def test_the_makefile_tells_of_its_targets() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    told = set(re.findall(r"^  make ([a-z]+)", makefile, re.M))
+    told = set(re.findall(r"^  make ([a-z-]+)", makefile, re.M))
     rules = set(re.findall(r"^([a-z-]+)(?: [a-z-]+)*:(?!=)", makefile, re.M))
 
-    assert told == {"hunt", "serve", "test", "check", "docs", "lock", "clean"}
+    assert told >= {"hunt", "serve", "test", "check", "docs", "lock", "clean"}
     assert rules - {"local-set"} <= _targets()
     assert _targets() == told | {"help", "local-set", "test-set"}
 

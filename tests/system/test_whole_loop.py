@@ -23,7 +23,7 @@ from workbench.samples import AnswerKey, make_demo
 
 pytestmark = pytest.mark.slow
 Json = dict[str, Any]
-SPARK_STARTS_SECONDS = 8
+SPARK_STARTS_SECONDS = 4
 YESTERDAY: date = (datetime.now(UTC) - timedelta(days=1)).date()
 
 

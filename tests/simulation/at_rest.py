@@ -1,0 +1,255 @@
+"""What must hold when nothing is left to do. Each check names its invariant's number."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from shared import contract as c
+from shared.documents import decode
+from shared.incidents import BENIGN, case_key, incident_id
+from shared.model import Budget, Case, Json, Run
+from shared.records import case_path
+from tests.simulation import coverage
+from tests.simulation.safety import MARGIN, Safety
+from tests.simulation.world import World
+
+FOUND = ("Medium", "High")
+REQUESTS_A_TURN = 700
+
+
+def runs_of(world: World) -> list[Run]:
+    """Every run, finished or not."""
+    held = world.ledger.contents().items()
+    return [
+        decode(Run, json.loads(content), path)
+        for path, content in held
+        if path.startswith("active/runs/") or (path.startswith("done/") and "/job-" not in path)
+    ]
+
+
+def manifest_of(world: World, run: Run) -> Json:
+    """The manifest of the job that a run names."""
+    content = world.results.peek(c.manifest_path(run.job or "", run.id))
+    found: Json = json.loads(content or b"{}")
+    return found
+
+
+def no_finding_lost(safety: Safety) -> Iterator[str]:
+    """1: rows in the manifest = in the sink, or known from the revision before, or set aside."""
+    world = safety.world
+    sent: dict[str, set[str]] = defaultdict(set)
+    for row in world.sink.rows:
+        sent[row["RunId"]].add(row["FindingId"])
+    everywhere = {row["FindingId"] for row in world.sink.rows}
+    for run in runs_of(world):
+        if run.status != "done":
+            continue
+        rows, counts = manifest_of(world, run)["rows"], run.counts
+        folder = c.run_folder(run.job or "", run.id)
+        aside = json.loads(world.results.peek(f"{folder}/set-aside.json") or b"{}")
+        if len(sent[run.id]) + counts.unchanged + len(aside) < rows:
+            yield f"1: run {run.id}: {len(sent[run.id])} of {rows} rows in the sink, {counts}"
+        if not all(one["reason"] for one in aside.values()):
+            yield f"1: run {run.id}: a row was set aside without a reason"
+        found = json.loads(world.results.peek(f"{folder}/delivered.json") or b"{}")
+        missing = set(found.get("findings", {})) - everywhere
+        refused = {one["FindingId"] for one in aside.values()}
+        if missing - refused:
+            yield f"1: run {run.id}: {len(missing - refused)} findings are nowhere in the sink"
+
+
+def one_id(safety: Safety) -> Iterator[str]:
+    """2: the same (workspace, hunt, key, slot) has the same id, and no other has it."""
+    names: dict[str, tuple[str, ...]] = {}
+    for row in safety.world.sink.rows:
+        parts = (row["Workspace"], row["HuntId"], row["FindingKey"], row["SlotStart"])
+        if names.setdefault(row["FindingId"], parts) != parts:
+            yield f"2: finding {row['FindingId']} is {parts} and {names[row['FindingId']]}"
+    if len(set(names.values())) != len(names):
+        yield "2: two ids for one finding"
+
+
+def duplicates_have_a_cause(safety: Safety) -> Iterator[str]:
+    """3: a row is sent once per revision, and once more for each fault on the way."""
+    world = safety.world
+    sent = Counter((row["RunId"], row["FindingId"]) for row in world.sink.rows)
+    for (run_id, finding), times in sent.items():
+        causes = world.faults.causes(run_id)
+        if times > 1 + len(causes):
+            yield f"3: run {run_id} sent {finding} {times} times for {len(causes)} faults"
+
+
+def revisions_send_changes(safety: Safety) -> Iterator[str]:
+    """3: a revision sends only what the one before did not say in the same words.
+
+    One that a person cancelled says nothing: its cases may lack their incidents, so that the next
+    revision starts afresh.
+    """
+    world = safety.world
+    last: dict[str, Json] = {}
+    done = {run.id for run in runs_of(world) if run.status == "done" and run.kind == "live"}
+    for row in world.sink.rows:
+        if row["RunId"] not in done:
+            continue
+        before = last.get(row["FindingId"])
+        same = before and (before["Severity"], before["Evidence"]) == (
+            row["Severity"], row["Evidence"],
+        )  # fmt: skip
+        if same and before and before["RunId"] != row["RunId"]:
+            runs = (before["RunId"], row["RunId"])
+            if not any(world.faults.causes(run) for run in runs):
+                yield f"3: {row['RunId']} sent {row['FindingId']} as it was in {before['RunId']}"
+        last[row["FindingId"]] = row
+
+
+def incidents_belong_to_cases(safety: Safety) -> Iterator[str]:
+    """7: one incident per case and generation; 6: none that follows one that was deleted."""
+    world = safety.world
+    known: set[str] = set()
+    for path, content in world.ledger.contents().items():
+        if not path.startswith("cases/"):
+            continue
+        case = decode(Case, json.loads(content), path)
+        chain = [incident_id(case.key, n + 1) for n in range(case.generation)]
+        known.update(chain)
+        opened = [one for one in chain if _is_open(world, case.workspace, one)]
+        reopened = [one for one in opened if _touched(world, case.workspace, one)]
+        if len(opened) - len(reopened) > 1:
+            yield f"7: case {case.key} has {len(opened)} open incidents"
+        for one, following in pairwise(chain):
+            deleted = world.analyst.deleted.get((case.workspace, one))
+            if deleted and safety.created.get(following, deleted) > deleted:
+                yield f"6: case {case.key} was opened again after its incident {one} was deleted"
+    strange = {
+        key[1] for key, held in world.incidents.incidents.items() if not _rolls_up(held.properties)
+    }
+    for stranger in sorted(strange - known):
+        yield f"7: incident {stranger} belongs to no case"
+
+
+def _is_open(world: World, workspace: str, incident_id: str) -> bool:
+    held = world.incidents.incidents.get((workspace.lower(), incident_id))
+    return held is not None and held.properties["status"] != "Closed"
+
+
+def _touched(world: World, workspace: str, incident_id: str) -> bool:
+    return "status" in world.analyst.wrote.get((workspace.lower(), incident_id), {})
+
+
+def _rolls_up(properties: Json) -> bool:
+    return any(label["labelName"] == "roll-up" for label in properties.get("labels", []))
+
+
+def new_evidence_reaches_an_open_incident(safety: Safety) -> Iterator[str]:
+    """7: what is found after a closure that is not benign is not told to a closed incident."""
+    world, hunts = safety.world, {spec.module: spec for spec in safety.world.base.hunts}
+    runs = {run.id: run for run in runs_of(world) if run.status == "done" and run.incidents}
+    for row in world.sink.rows:
+        run = runs.get(row["RunId"])
+        if run is None or row["Severity"] not in FOUND:
+            continue
+        finding = {**row, "Identity": row["Entities"]}
+        key = case_key(finding, run, hunts[run.hunt])
+        content = world.ledger.peek(case_path(key))
+        if content is None:
+            yield f"7: run {run.id} found {row['FindingId']}, and there is no case {key}"
+            continue
+        case = decode(Case, json.loads(content), key)
+        at, why = world.analyst.closed.get((case.workspace, case.incident_id), (None, ""))
+        sent = datetime.fromisoformat(row["TimeGenerated"]) - MARGIN
+        if (
+            at
+            and sent > at
+            and why not in BENIGN
+            and not case.evidence.startswith(row["FindingId"])
+        ):
+            yield f"7: {row['FindingId']} came after incident {case.incident_id} was closed: {why}"
+
+
+def a_turn_is_bounded(safety: Safety) -> Iterator[str]:
+    """13: a turn lists the days that it sweeps, and asks for what is active."""
+    if safety.world.longest > REQUESTS_A_TURN:
+        yield f"13: a turn made {safety.world.longest} requests"
+
+
+def spend_is_bounded(safety: Safety) -> Iterator[str]:
+    """8: what was spent was reserved before, and stays within the day's caps."""
+    world, settings = safety.world, safety.world.base.settings
+    days = [
+        decode(Budget, json.loads(content), path)
+        for path, content in world.ledger.contents().items()
+        if path.startswith("budget/")
+    ]
+    spent = {
+        "jobs": len(world.pool.requests),
+        "bytes": sum(world.sink.payloads),
+    }
+    for name, amount in spent.items():
+        reserved = sum(getattr(day, name) for day in days)
+        if amount > reserved:
+            yield f"8: {amount} {name} were spent, {reserved} reserved"
+    if any(day.jobs > settings.jobs_a_day for day in days):
+        yield "8: more jobs than TIDEHUNT_JOBS_A_DAY"
+
+
+def nothing_is_left(safety: Safety) -> Iterator[str]:
+    """10: all that was asked or due has ended; no mark, no request and no job is left."""
+    world = safety.world
+    for path in world.paths():
+        if path.startswith(("active/", "touched/", "requests/")):
+            yield f"10: {path} is left: {(world.ledger.peek(path) or b'')[-300:].decode()}"
+    for job in world.pool.alive():
+        yield f"10: {job.job_id} is still {job.state}"
+
+
+def promised_runs_are_there(safety: Safety) -> Iterator[str]:
+    """10: a run for which HTTP answered 202 was made."""
+    there = set(safety.world.run_ids())
+    for run_id in safety.world.operator.asked:
+        if run_id not in there:
+            yield f"10: run {run_id} was promised and never was"
+
+
+def nothing_unexpected(safety: Safety) -> Iterator[str]:
+    """9: no guard caught, and no caller met, what nobody meant."""
+    for text in [*safety.world.raised, *safety.world.unexpected.found]:
+        yield f"9: {text}"
+
+
+CHECKS: tuple[Callable[[Safety], Iterator[str]], ...] = (
+    no_finding_lost,
+    one_id,
+    duplicates_have_a_cause,
+    revisions_send_changes,
+    incidents_belong_to_cases,
+    new_evidence_reaches_an_open_incident,
+    a_turn_is_bounded,
+    spend_is_bounded,
+    nothing_is_left,
+    promised_runs_are_there,
+    *coverage.CHECKS,
+    nothing_unexpected,
+)
+
+
+def late_ones(safety: Safety, healed: datetime) -> Iterator[str]:
+    """10: two hours after the last fault, nothing is older than its waits and two hours."""
+    world, settings = safety.world, safety.world.base.settings
+    now, waits = world.schedule.now, settings.coalesce_seconds + settings.readback_seconds
+    limit = timedelta(seconds=7200 + waits)
+    if now < healed + limit:
+        return
+    for path in world.paths():
+        if path.startswith("active/runs/"):
+            run = decode(Run, json.loads(world.ledger.peek(path) or b""), path)
+            if now - max(run.created, healed) > limit:
+                yield f"10: run {run.id} is {run.status} since {run.since}: {run.reason}"
+        elif path.startswith("touched/"):
+            marked = json.loads(world.ledger.peek(path) or b"")["at"]
+            old = now - max(datetime.fromisoformat(marked), healed)
+            if old > timedelta(seconds=settings.settle_seconds + 2 * 900):
+                yield f"10: mark {path} is {old} old"

@@ -1,0 +1,171 @@
+"""What must hold after every effect. Each check says what is broken, with its invariant's number.
+
+The numbers: 4 one POST and one live job, 5 ended runs stay and only the named job is delivered,
+6 the analyst wins, 9 every run wakes up again, 13 small documents that name their parents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared import contract as c
+from shared.documents import decode
+from shared.model import RUN_TERMINAL, Run
+from tests.simulation.pool import code_of
+from tests.simulation.world import World
+
+DOCUMENT_BYTES = 64_000
+LABELS = "labels"
+MARGIN = timedelta(minutes=3)
+"""Clocks that differ, and the turn itself."""
+MOST = 10
+"""Violations that are kept of one seed."""
+
+
+class Safety:
+    """Watches a world; `broken` is what was found, in order and once."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.broken: list[str] = []
+        self.ended: dict[str, str] = {}
+        """Run id -> how it ended."""
+        self.created: dict[str, datetime] = {}
+        """Incident id -> when it was created."""
+        world.watch = self.effect
+
+    def effect(self, operation: str, subject: str) -> None:
+        """Judge one effect."""
+        for check in CHECKS.get(operation, ()):
+            for trouble in check(self, subject):
+                self.report(trouble)
+
+    def report(self, trouble: str) -> None:
+        """Keep a violation, once."""
+        if trouble not in self.broken and len(self.broken) < MOST:
+            self.broken.append(trouble)
+            self.world.tell("VIOLATION", trouble)
+
+
+def documents_stay_small(safety: Safety, path: str) -> Iterator[str]:
+    """13: no document grows beyond what one request carries."""
+    size = len(safety.world.ledger.peek(path) or b"")
+    if size > DOCUMENT_BYTES:
+        yield f"13: {path} has {size} bytes"
+
+
+def unconditional_writes_are_hints(safety: Safety, path: str) -> Iterator[str]:
+    """13: what is written over whatever is there is a mark or a request."""
+    if not path.startswith(("touched/", "requests/")):
+        yield f"13: {path} was written without naming its parent"
+
+
+def _run_at(safety: Safety, path: str) -> Run | None:
+    if not path.startswith("active/runs/") and not (
+        path.startswith("done/") and "/job-" not in path
+    ):
+        return None
+    content = safety.world.ledger.peek(path)
+    return decode(Run, json.loads(content), path) if content else None
+
+
+def an_ended_run_stays(safety: Safety, path: str) -> Iterator[str]:
+    """5: a terminal run never changes again, wherever it lies."""
+    run = _run_at(safety, path)
+    if run is None:
+        return
+    before = safety.ended.get(run.id)
+    if before is not None and run.status != before:
+        yield f"5: run {run.id} was {before} and is {run.status}"
+    if run.status in RUN_TERMINAL:
+        safety.ended.setdefault(run.id, run.status)
+
+
+def a_run_wakes_up(safety: Safety, path: str) -> Iterator[str]:
+    """9: a run that has not ended has its next step ahead, or says what it waits for."""
+    run = _run_at(safety, path)
+    if run is None or run.status in RUN_TERMINAL:
+        return
+    settings = safety.world.base.settings
+    most = {
+        "waiting": max(settings.coalesce_seconds, 32 * settings.retry_seconds),
+        "delivering": max(900.0, settings.readback_seconds, 3600.0 if run.reason else 0.0),
+        "held": 3600.0,
+        "assigned": 0.0,
+    }[run.status]
+    ahead = (run.next_at or safety.world.schedule.now) - safety.world.schedule.now
+    if ahead > timedelta(seconds=most) + MARGIN:
+        yield f"9: run {run.id} is {run.status} and wakes up in {ahead} only"
+    if run.status == "held" and not run.reason:
+        yield f"9: run {run.id} is held and does not say why"
+
+
+def one_post_a_job(safety: Safety, job_id: str) -> Iterator[str]:
+    """4: a job id is used for one POST, ever."""
+    posts = Counter(request.job_id for request in safety.world.pool.requests)
+    if posts[job_id] > 1:
+        yield f"4: {posts[job_id]} POSTs of {job_id}"
+
+
+def one_live_job_a_run(safety: Safety, job_id: str) -> Iterator[str]:
+    """4: two live jobs of a run only where a stall hid the POST of one from those who looked."""
+    world = safety.world
+    mine = _runs_of(world, job_id)
+    for other in world.pool.alive():
+        twice = mine & _runs_of(world, other.job_id) if other.job_id != job_id else set()
+        hidden = [
+            fault
+            for fault in world.faults.fired
+            if fault.kind.startswith("stalled") and (job_id in fault.subject + fault.run_id
+            or other.job_id in fault.subject)
+        ]  # fmt: skip
+        if twice and not hidden:
+            yield f"4: {job_id} and {other.job_id} are both alive for {sorted(twice)[0]}"
+
+
+def _runs_of(world: World, job_id: str) -> set[str]:
+    plan = world.results.peek(c.plan_path(job_id))
+    return {run["run_id"] for run in json.loads(plan)["runs"]} if plan else set()
+
+
+def rows_come_from_the_named_job(safety: Safety, _size: str) -> Iterator[str]:
+    """5: only the job that the run names is delivered."""
+    world = safety.world
+    for row in world.sink.rows[-1:]:
+        for kind in ("live", "adhoc"):
+            run = _run_at(safety, f"active/runs/{kind}/{row['RunId']}.json")
+            if run and row["CodeHash"] != code_of(run.job or ""):
+                yield f"5: rows of run {run.id} come from another job than {run.job}"
+
+
+def the_analyst_wins(safety: Safety, incident_id: str) -> Iterator[str]:
+    """6: what an analyst wrote last stays, and what an analyst deleted does not come back."""
+    world = safety.world
+    for key, incident in world.incidents.incidents.items():
+        if key[1] != incident_id:
+            continue
+        for name, wrote in world.analyst.wrote.get(key, {}).items():
+            held: Any = incident.properties.get(name)
+            kept = all(label in held for label in wrote) if name == LABELS else held == wrote
+            if not kept:
+                yield f"6: incident {incident_id}: {name} is {held}, the analyst wrote {wrote}"
+        if key in world.analyst.deleted:
+            yield f"6: incident {incident_id} was deleted by an analyst and is back"
+        safety.created.setdefault(incident_id, world.schedule.now)
+
+
+Check = Callable[[Safety, str], Iterator[str]]
+_DOCUMENT: tuple[Check, ...] = (documents_stay_small, an_ended_run_stays, a_run_wakes_up)
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "ledger.create": _DOCUMENT,
+    "ledger.replace": _DOCUMENT,
+    "ledger.put": (documents_stay_small, unconditional_writes_are_hints),
+    "engine.submit": (one_post_a_job, one_live_job_a_run),
+    "sink.send": (rows_come_from_the_named_job,),
+    "incidents.put": (the_analyst_wins,),
+    "incidents.comment": (the_analyst_wins,),
+}

@@ -1,0 +1,249 @@
+"""Two workspaces, five hunts, three hosts and everything around them, from one seed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from shared import control_loop
+from shared.deployment import Deployment
+from shared.errors import Rejected, TidehuntError
+from shared.model import HuntSpec
+from shared.records import Records
+from tests.memory.services import (
+    MemoryFindingSink,
+    MemoryIncidentSink,
+    MemoryNotifier,
+    MemoryWorkspace,
+)
+from tests.memory.storage import MemoryExportLake, MemoryLedger, MemoryResultLake
+from tests.memory.wire import Wire
+from tests.simulation.baton import Call, Host, HostDied, Schedule
+from tests.simulation.faults import FORBIDDEN_STILL, Faults, acts
+from tests.simulation.findings import POISON
+from tests.simulation.pool import Pool
+from tests.simulation.story import Story, Unexpected
+from tests.simulation.tenant import TABLES, WORKSPACES, Analyst, Exports, Operator
+from tests.unit import house
+
+START = datetime.fromisoformat("2026-03-10T00:05:00+00:00")
+Mode = Literal["usual", "none", "thrice"]
+
+
+def specs() -> list[HuntSpec]:
+    """By day and by hour, on arrival and by schedule, live and in the shadow."""
+    one, two = TABLES
+    changes = (
+        {"module": "by_day", "slot": "day", "tables": (one,)},
+        {"module": "by_hour", "slot": "hour", "tables": (one,), "case_key": ("DstIpAddr",)},
+        {"module": "by_schedule", "slot": "day", "arrival": False, "schedule": "30 */6 * * *",
+         "tables": (two,)},
+        {"module": "in_the_shadow", "slot": "hour", "status": "shadow", "tables": (two,)},
+        {"module": "of_both", "slot": "day", "tables": TABLES, "schedule": "0 3 * * *"},
+    )  # fmt: skip
+    guid = "00000000-0000-4000-8000-00000000000{}"
+    return [
+        house.spec(lookback_days=1 + n % 2, guid=guid.format(n), **change)  # type: ignore[arg-type]
+        for n, change in enumerate(changes)
+    ]
+
+
+@dataclass
+class Sink(MemoryFindingSink):
+    """Refuses poisoned rows, and loses rows that it accepted when a fault says so."""
+
+    wire: Wire
+    swallows: Callable[[], bool]
+
+    def __post_init__(self) -> None:
+        super().__init__(self.wire)
+
+    def send(self, payload: bytes) -> None:
+        """As the service: the whole request, or none of it."""
+        with self.wire.request("sink.send", f"{len(payload)} bytes"):
+            if POISON.encode() in payload:
+                raise Rejected("send rows: 400")
+            self.rows.extend([] if self.swallows() else json.loads(payload))
+            self.payloads.append(len(payload))
+
+
+@dataclass
+class World:
+    """Everything of one seed; `run` lets it happen."""
+
+    seed: int
+    hours: int = 20
+    """So long does data land."""
+    without: Collection[int] = ()
+    """Numbers of faults that are left out."""
+    plant: Callable[[Deployment], Deployment] = lambda home: home
+    """A bug to plant: what finds nothing proves nothing."""
+    story: Story = field(default_factory=Story)
+    raised: list[str] = field(default_factory=list)
+    """What calls raised that no caller expects."""
+    watch: Callable[[str, str], None] = lambda _operation, _subject: None
+    """Told of each effect, before its answer is lost."""
+    each_tick: Callable[[], None] = lambda: None
+    """Told of each tick."""
+    turns: int = 0
+    longest: int = 0
+    """Requests of the turn that made the most."""
+
+    def __post_init__(self) -> None:
+        self.schedule = Schedule(START)
+        self.dice = self._dice("world")
+        self.latency = self._dice("latency")
+        self.wire = Wire(clock=lambda: self.schedule.now, hook=self._hook)
+        begins = START + timedelta(hours=self.dice.randint(1, 14))
+        self.faults = Faults(self.seed, begins, begins + timedelta(hours=6), self.without)
+        self.events_mode: Mode = self.dice.choice(("usual", "usual", "usual", "none", "thrice"))
+        self.unexpected = Unexpected()
+        self._build_services()
+        self.hosts = [Host(f"host-{n}", self._skew()) for n in (1, 2, 3)]
+        self.tenant = Exports(self, self._dice("exports"))
+        self.analyst = Analyst(self, self._dice("analyst"))
+        self.operator = Operator(self, self._dice("operator"))
+        self.base = self.plant(self._deployment())
+
+    def _dice(self, what: str) -> random.Random:
+        return random.Random(f"{self.seed} {what}")  # noqa: S311 no secret
+
+    def _skew(self) -> timedelta:
+        """Two clocks differ by a minute at most: TIDEHUNT_CLOCK_MARGIN_SECONDS."""
+        return timedelta(seconds=self.dice.choice((-30.0, 0.0, 30.0)))
+
+    def _build_services(self) -> None:
+        self.ledger, self.exports = MemoryLedger(self.wire), MemoryExportLake(self.wire)
+        self.results = MemoryResultLake(self.wire)
+        self.pool = Pool(
+            self.schedule, self.results, self.wire, self._dice("pool"),
+            lambda: self.faults.start <= self.schedule.now < self.faults.end,
+            lambda path: self.tenant.landed_result(path),  # noqa: PLW0108 it comes later
+        )  # fmt: skip
+        self.sink = Sink(self.wire, lambda: self._fault() == "rows swallowed")
+        self.incidents = MemoryIncidentSink(self.wire)
+        self.notifier = MemoryNotifier(self.wire)
+
+    def _deployment(self) -> Deployment:
+        quick = {"settle_seconds": "600", "coalesce_seconds": "900", "readback_seconds": "600"}
+        quick = quick if self.dice.random() < 0.8 else {}
+        limits = {"runs_a_hunt_a_day": "1000", "workspaces": ";".join(WORKSPACES)}
+        return Deployment(
+            settings=house.settings(**quick, **limits),
+            hunts=specs(),
+            records=Records(self.ledger),
+            exports=self.exports,
+            results=self.results,
+            engine=self.pool,
+            sink=self.sink,
+            workspace=MemoryWorkspace(self.sink, self.wire),
+            incidents=self.incidents,
+            notifier=self.notifier,
+            clock=lambda: self.schedule.now,
+            owner="nobody",
+        )
+
+    # --- calls --------------------------------------------------------------------------------
+
+    def call(self, what: str, work: Callable[[Deployment], object]) -> None:
+        """One call into any of the hosts."""
+        host = self.dice.choice(self.hosts)
+        home = replace(self.base, owner=host.owner, clock=lambda: self.schedule.now + host.skew)
+        call = Call(self.schedule, host, what, lambda: work(home), on_end=self._ended)
+        call.start()
+
+    def _ended(self, call: Call) -> None:
+        self.longest = max(self.longest, call.requests)
+        if call.raised is not None and not isinstance(call.raised, HostDied | TidehuntError):
+            self.raised.append(f"{call.what} raised {type(call.raised).__name__}: {call.raised}")
+
+    def _fault(self) -> str:
+        return self.schedule.current.fault if self.schedule.current else ""
+
+    def _hook(self, phase: str, operation: str, subject: str) -> None:
+        call = self.schedule.current
+        if call is None:
+            return
+        if phase == "before":
+            call.check_alive()
+            slow = self.latency.random() < 0.01
+            call.sleep(self.latency.uniform(0.5, 9.0) if slow else self.latency.random() * 0.08)
+            _keep_focus(call, subject)
+            call.requests += 1
+            call.fault = self.faults.draw(self.schedule.now, call, operation, subject)
+            self._say(call, operation, subject)
+            self.faults.before(call, operation)
+        else:
+            self.watch(operation, subject)
+            self.faults.after(call, operation)
+
+    def _say(self, call: Call, operation: str, subject: str) -> None:
+        now, who = self.schedule.now, call.host.owner
+        if call.fault and call.fault != FORBIDDEN_STILL:
+            self.story.tell(now, who, f"FAULT {call.fault}: {operation} {subject}")
+        elif acts(operation) and subject != control_loop.CLAIM:
+            self.story.tell(now, who, f"{operation} {subject}")
+        else:
+            self.story.note(now, who, f"{operation} {subject}")
+
+    def tell(self, who: str, what: str) -> None:
+        """A line of the story."""
+        self.story.tell(self.schedule.now, who, what)
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """All of it: blobs land, hosts tick, faults come and end."""
+        self.tenant.plan(START, self.hours)
+        self.analyst.plan(START, self.hours)
+        self.operator.plan(START, self.hours)
+        self.schedule.after(0, self._tick)
+
+    def _tick(self) -> None:
+        """The timer fires, now and then on two hosts; it jumps over times of which nobody waits."""
+        self.turns += 1
+        self.each_tick()
+        self.call("tick", control_loop.take_turn)
+        if self.dice.random() < 0.2:
+            self.schedule.after(
+                self.dice.uniform(0, 3), lambda: self.call("tick", control_loop.take_turn)
+            )
+        if self._troubled() and self.dice.random() < 0.02:
+            self.dice.choice(self.hosts).skew = self._skew()
+        self.schedule.after(self._pause(), self._tick)
+
+    def _troubled(self) -> bool:
+        return self.faults.start <= self.schedule.now < self.faults.end
+
+    def _pause(self) -> float:
+        if self._troubled():
+            return 60.0
+        return 300.0 if self.is_busy() else 900.0
+
+    def is_busy(self) -> bool:
+        """True while the ledger holds something that is not finished."""
+        return any(path.startswith(("active/", "touched/", "requests/")) for path in self.paths())
+
+    def paths(self) -> Sequence[str]:
+        """Paths of the ledger's documents."""
+        return self.ledger.paths()
+
+    def run_ids(self) -> list[str]:
+        """Ids of all runs, finished or not."""
+        return [
+            path.rsplit("/", 1)[-1].removesuffix(".json")
+            for path in self.paths()
+            if path.startswith("active/runs/") or (path.startswith("done/") and "/job-" not in path)
+        ]
+
+
+def _keep_focus(call: Call, subject: str) -> None:
+    """Which run a call is busy with, by the documents that it asks for."""
+    if subject.startswith("active/runs/"):
+        call.run_id = subject.rsplit("/", 1)[-1].removesuffix(".json")
+    elif subject.startswith("jobs/") and "/runs/" in subject:
+        call.run_id = subject.split("/")[3]
