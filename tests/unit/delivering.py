@@ -59,3 +59,16 @@ def sent(home: House) -> list[str]:
 def ids(found: list[Json]) -> list[str]:
     """FindingIds of findings."""
     return [finding["FindingId"] for finding in found]
+
+
+def poisoned(home: House, bad: str, error: Exception) -> None:
+    """Let the sink refuse every request that carries this finding."""
+    inner = home.deployment.sink.send
+
+    class Picky:
+        def send(self, payload: bytes) -> None:
+            if bad.encode() in payload:
+                raise error
+            inner(payload)
+
+    home.deployment = replace(home.deployment, sink=Picky())

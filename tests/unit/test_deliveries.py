@@ -14,7 +14,7 @@ from shared.errors import Forbidden, OutcomeUnknown, Permanent, Rejected, Thrott
 from shared.model import Cursor
 from shared.records import Kept, run_path
 from tests.unit import house
-from tests.unit.delivering import JOB, delivering, ids, put, refuse, sent, step
+from tests.unit.delivering import JOB, delivering, ids, poisoned, put, refuse, sent, step
 from tests.unit.house import House, a_finding, a_run, manifest, spec
 
 # --- the way through ------------------------------------------------------------------------------
@@ -86,19 +86,6 @@ def test_a_turn_without_room_goes_on_where_it_stopped() -> None:
 
 
 # --- refusals -----------------------------------------------------------------------------------
-
-
-def poisoned(home: House, bad: str, error: Exception) -> None:
-    """Let the sink refuse every request that carries this finding."""
-    inner = home.deployment.sink.send
-
-    class Picky:
-        def send(self, payload: bytes) -> None:
-            if bad.encode() in payload:
-                raise error
-            inner(payload)
-
-    home.deployment = replace(home.deployment, sink=Picky())
 
 
 @pytest.mark.parametrize("error", [Rejected("400: no"), TooLarge("413: no")])
