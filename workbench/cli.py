@@ -98,7 +98,12 @@ def _add_serve(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "keep the local cloud and the app running until Ctrl-C",
         "Prints the addresses to open. Land blobs with `tidehunt land` from another terminal.",
     )
-    serve.add_argument("--port", type=int, default=7071, help="port of the app (default 7071)")
+    serve.add_argument(
+        "--port",
+        type=int,
+        default=7071,
+        help="port of the app (default 7071); 0: free ports for everything",
+    )
     serve.add_argument("--timers-only", action="store_true", help="deliver no event")
     serve.add_argument(
         "--workspace", action="append", metavar="ID", help="resource id of a workspace to hunt in"

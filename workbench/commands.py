@@ -39,7 +39,7 @@ def serve(options: Namespace) -> int:
         home,
         workspaces,
         app_port=options.port,
-        cloud_ports=CLOUD_PORTS,
+        cloud_ports=CLOUD_PORTS if options.port else {},
         events=Options(drop=options.timers_only),
     ) as machine:
         told = {"app": machine.app.url, "key": machine.app.key}
