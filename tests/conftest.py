@@ -23,6 +23,8 @@ TABLES = (
     "vmconnection",
 )
 
+SHARING = ("contract", "hunts")
+LONGEST = ("test_whole_loop", "hunts", "test_simulation", "test_bad_input", "contract")
 
 PYSPARKS_OWN = (
     # It leaves the sockets open over which a driver collects rows.
@@ -30,12 +32,27 @@ PYSPARKS_OWN = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Warnings are errors; what pyspark itself causes is ignored in the tests that use it."""
+    """Warnings are errors, but for pyspark's own; each process of `make test` takes whole rooms.
+
+    A room is what shares costly fixtures: a folder with a conftest of its own or the Spark session,
+    elsewhere a file. The longest come first, so that both processes end together.
+    """
     for item in items:
         if "session" in getattr(item, "fixturenames", ()):
             for warning in PYSPARKS_OWN:
                 item.add_marker(pytest.mark.filterwarnings(warning))
+        item.add_marker(pytest.mark.xdist_group(_room(item.path)))
+    items.sort(key=lambda item: _rank(_room(item.path)))
+
+
+def _room(path: Path) -> str:
+    return path.parent.name if path.parent.name in SHARING else path.stem
+
+
+def _rank(room: str) -> int:
+    return LONGEST.index(room) if room in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(scope="session")
