@@ -30,7 +30,7 @@ log = logging.getLogger("tidehunt.archive")
 BATCH = 100
 DONE = "done/"
 _FOLDER = re.compile(r"done/y=(\d{4})/m=(\d{2})/d=(\d{2})")
-Old = tuple[Entry, Kept[Run] | Kept[Job]]
+Old = tuple[Entry, Kept[Run | Job]]
 
 
 def month_path(folder: str) -> str:
@@ -93,7 +93,7 @@ def _drop(records: Records, entry: Entry) -> None:
         log.warning("stays, it has changed since it was archived: %s", entry.path)
 
 
-def _append(records: Records, path: str, batch: Sequence[Kept[Run] | Kept[Job]]) -> None:
+def _append(records: Records, path: str, batch: Sequence[Kept[Run | Job]]) -> None:
     if not batch:
         return
     held, etag = _month(records, path)
