@@ -13,6 +13,7 @@ from shared.deployment import Turn
 from shared.errors import BadInput, Conflict, Rejected, TooLarge
 from shared.incidents import Evidence, Open, Quiet, Update, Verdict
 from shared.model import Case, HuntSpec, Incident, Run
+from shared.quarantine import level
 from shared.records import Kept
 
 log = logging.getLogger("tidehunt.cases")
@@ -33,7 +34,7 @@ class Cases:
         try:
             _, _, verdict = self._verdict(run, evidence)
         except BadInput as error:
-            log.error("case quarantined: %s", error)
+            log.log(level(error), "no word of the analyst is known: %s", error)
             return ""
         return verdict.reason if isinstance(verdict, Quiet) and verdict.suppressed else ""
 
@@ -45,7 +46,7 @@ class Cases:
         try:
             return self._settle(run, evidence)
         except (Rejected, TooLarge, BadInput) as error:
-            log.error("no incident for %s: %s", evidence.finding["FindingId"], error)
+            log.log(level(error), "no incident for %s: %s", evidence.finding["FindingId"], error)
             return m.CaseSettled(self.turn.now())
 
     def _settle(self, run: Run, evidence: Evidence) -> m.CaseSettled:

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import deliveries, intake, jobs, requests, schedule, starts
+from shared import archive, deliveries, intake, jobs, requests, schedule, starts
 from shared.deployment import Deployment, Turn
-from shared.errors import BadInput, Conflict, TidehuntError
+from shared.documents import encode
+from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, TidehuntError
 from shared.jobs import Runs
-from shared.model import RUN_TERMINAL, Claim, Json, Run
-from shared.records import Kept, Records, done_path, run_path
+from shared.model import RUN_TERMINAL, Claim, Json, Owner, Run
+from shared.quarantine import level
+from shared.records import Kept, Records, done_path, run_path, spare
 
 log = logging.getLogger("tidehunt.control_loop")
 CLAIM = "turn.json"
@@ -40,7 +42,7 @@ def take_turn(deployment: Deployment, seconds: float | None = None) -> bool:
 
 def take_turn_if_stale(deployment: Deployment) -> bool:
     """A short turn when the last one is too old: timers die silently on this platform."""
-    claim = deployment.records.load(Claim, CLAIM)
+    _, claim = _read_claim(deployment.records)
     last = claim.value.ended or claim.value.began if claim else None
     stale = timedelta(seconds=deployment.settings.stale_turn_seconds)
     if last is not None and deployment.clock() - last < stale:
@@ -76,17 +78,30 @@ def _claim(deployment: Deployment, seconds: float) -> Turn | None:
     """Take the turn, or None. Raises BadInput when the ledger belongs to another deployment."""
     _check_owner(deployment)  # first: a stranger's claim would starve the owner
     now = deployment.clock()
-    kept = deployment.records.load(Claim, CLAIM)
+    path, kept = _read_claim(deployment.records)
     if kept is not None and _is_held(deployment, kept.value):
         return None
     ended = kept.value.ended if kept else None
     turn = Turn(deployment, now + timedelta(seconds=seconds))
     claim = Claim(deployment.owner, _held_until(turn), now, ended)
     try:
-        deployment.records.save(kept or Kept(CLAIM, claim, None), claim)
+        deployment.records.save(kept or Kept(path, claim, None), claim)
     except Conflict:
         return None
     return turn
+
+
+def _read_claim(records: Records) -> tuple[str, Kept[Claim] | None]:
+    """The claim and where it is written: its spare while it is broken, or nothing would turn.
+
+    Quarantined when it is a later version's: that version acts.
+    """
+    try:
+        return CLAIM, records.load(Claim, CLAIM)
+    except Quarantined as error:
+        if isinstance(error.__cause__, LaterVersion):
+            raise
+        return spare(CLAIM), records.load(Claim, spare(CLAIM))
 
 
 def _is_held(deployment: Deployment, claim: Claim) -> bool:
@@ -104,16 +119,20 @@ def _held_until(turn: Turn) -> datetime:
 
 
 def _check_owner(deployment: Deployment) -> None:
-    ledger, name = deployment.records.ledger, deployment.settings.deployment
-    document = ledger.read(OWNER)
-    if document is None:
-        try:
-            ledger.create(OWNER, {"schema": 1, "deployment": name})
-        except Conflict:
-            document = ledger.read(OWNER)
-    if document is not None and document.body.get("deployment") != name:
+    records, name = deployment.records, deployment.settings.deployment
+    try:
+        kept = records.load(Owner, OWNER)
+        if kept is None:
+            records.ledger.create(OWNER, encode(Owner(name)))
+    except Conflict:
+        kept = records.load(Owner, OWNER)
+    except Quarantined as error:
+        if isinstance(error.__cause__, LaterVersion):
+            raise
+        return  # it is no stranger's for being broken
+    if kept is not None and kept.value.deployment != name:
         raise BadInput(
-            f"this ledger belongs to deployment {document.body.get('deployment')!r}",
+            f"this ledger belongs to deployment {kept.value.deployment!r}",
             where="TIDEHUNT_DEPLOYMENT",
             mend="give this deployment a state account of its own",
         )
@@ -123,7 +142,7 @@ def _release(turn: Turn) -> None:
     """End the claim, unless somebody took it over meanwhile."""
     records, now = turn.deployment.records, turn.now()
     try:
-        kept = records.load(Claim, CLAIM)
+        _, kept = _read_claim(records)
         mine = (turn.deployment.owner, _held_until(turn))
         if kept is not None and (kept.value.owner, kept.value.until) == mine:
             records.save(kept, replace(kept.value, until=now, ended=now))
@@ -140,8 +159,11 @@ def _work(turn: Turn) -> None:
     _guarded("marks", intake.take_marks, turn)
     _guarded("sweep", intake.sweep, turn)
     busy = {kept.value.id for kept in runs.values() if kept.value.status not in RUN_TERMINAL}
+    busy |= turn.deployment.records.unreadable_runs()
     _guarded("schedules", starts.start_due, turn, busy)
     _guarded("new jobs", _start_jobs, turn)
+    _guarded("archive", archive.put_by, turn)
+    _guarded("quarantine", turn.deployment.records.tell_quarantine)
 
 
 def _step_jobs(turn: Turn, runs: Runs) -> None:
@@ -179,7 +201,10 @@ def _step_runs(turn: Turn, runs: Runs) -> None:
 def _put_away(records: Records, kept: Kept[Run]) -> None:
     run = kept.value
     if run.kind == "live" and run.status != "done":
-        _declare_gap(records, run)
+        try:
+            _declare_gap(records, run)
+        except Quarantined as error:
+            log.error("%s %s, and its slot is no gap: %s", run.id, run.status, error)
     records.remember(run.id)
     # A crash here declares the same gap again, and remembers the run again.
     records.finish(kept, run.id)
@@ -205,14 +230,14 @@ def _guarded(what: str, work: Callable[..., object], *arguments: object) -> None
     except Conflict as error:
         log.info("%s: somebody else wrote first, next turn again: %s", what, error)
     except TidehuntError as error:
-        log.error("%s: %s", what, error)
+        log.log(level(error), "%s: %s", what, error)
     except Exception:
         log.exception("%s: unexpected", what)
 
 
 def heartbeat(deployment: Deployment) -> Json:
     """Age of the last turn, without any data; what `/health` may tell anybody."""
-    kept = deployment.records.load(Claim, CLAIM)
+    _, kept = _read_claim(deployment.records)
     if kept is None:
         return {"lastTurn": None}
     return {"lastTurn": (kept.value.ended or kept.value.began).isoformat()}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from shared import contract as c
 from shared import delivery
 from shared import messages as m
+from shared.archive import ended_run
 from shared.cases import Cases, settle_incidents
 from shared.delivery import BadRow, Row
 from shared.deployment import Turn
@@ -30,7 +31,6 @@ from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
-from shared.records import done_path
 
 log = logging.getLogger("tidehunt.deliveries")
 HOLD_AFTER = 3600.0
@@ -286,7 +286,7 @@ def _delivered_before(turn: Turn, run: Run) -> Json:
     """What the newest delivered revision before this one held, so that only changes are sent."""
     stem = run.id.rsplit("-r", 1)[0]
     for revision in range(run.revision - 1, -1, -1):
-        earlier = turn.deployment.records.load(Run, done_path(f"{stem}-r{revision}"))
+        earlier = ended_run(turn.deployment.records, f"{stem}-r{revision}", turn.now())
         if earlier is not None and earlier.value.status == "done":
             path = c.delivered_path(earlier.value.job or "", earlier.value.id)
             return _hashes(turn, path)

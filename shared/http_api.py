@@ -9,13 +9,15 @@ from datetime import datetime
 from typing import Any, cast, get_args
 
 from shared import __version__, requests, schedule
+from shared.archive import find_run
 from shared.callers import OPERATOR, READER, may
 from shared.contract import RUN_ID, day_key, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
-from shared.errors import BadInput, Conflict, TidehuntError, Transient
-from shared.model import Claim, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
-from shared.records import MARKS, REQUESTS
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
+from shared.model import HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Unusable, Window
+from shared.quarantine import UNUSABLE
+from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS, Records
 from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.http")
@@ -125,7 +127,7 @@ def show_run(deployment: Deployment, run_id: str) -> Answer:
         # The request before the run: a turn saves the run first and removes the request then, so
         # that a run which is taken up between the two looks is seen by the second.
         request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
-        kept = deployment.records.find_run(run_id)
+        kept = find_run(deployment.records, run_id, deployment.clock())
         if kept is not None:
             return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
         if request is not None:
@@ -190,15 +192,15 @@ def status(deployment: Deployment) -> Answer:
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
-        "budget": dict(vars(records.budget(day_key(deployment.clock())).value)),
+        "budget": _budget(deployment),
+        "quarantined": _quarantined(records),
     }
 
 
 def _clocks(deployment: Deployment) -> Json:
-    claim = deployment.records.load(Claim, "turn.json")
-    sweeps = deployment.records.load(Sweeps, "sweep.json")
+    sweeps = deployment.records.the_one(Sweeps(), SWEEPS)
     return {
-        "last_turn": _time(claim.value.ended or claim.value.began) if claim else None,
+        "last_turn": heartbeat(deployment)["lastTurn"],
         "last_sweep": _time(sweeps.value.recent) if sweeps else None,
     }
 
@@ -219,8 +221,7 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
     for workspace in deployment.settings.workspaces:
         try:
             record = deployment.records.hunt(spec.guid, workspace).value
-        except BadInput as error:
-            log.error("quarantined: %s", error)
+        except Quarantined:
             record = HuntRecord(spec.guid, workspace)
         lines.append(
             {
@@ -241,8 +242,22 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
 
 
 def _ignored(deployment: Deployment) -> list[str]:
-    kept = deployment.records.load(Ignored, "health/ignored.json")
+    kept = deployment.records.the_one(Ignored(), IGNORED)
     return list(kept.value.tables) if kept else []
+
+
+def _budget(deployment: Deployment) -> Json | None:
+    """What the day has spent; None when nobody can tell: then nothing more is spent."""
+    try:
+        return dict(vars(deployment.records.budget(day_key(deployment.clock())).value))
+    except Quarantined:
+        return None
+
+
+def _quarantined(records: Records) -> Json:
+    """Path -> why, of what a turn has met and of what was met in telling the rest."""
+    kept = records.the_one(Unusable(), UNUSABLE)
+    return {**(kept.value.documents if kept else {}), **records.quarantine.met}
 
 
 ROUTE_ROLES: Mapping[str, str] = {

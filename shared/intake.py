@@ -27,7 +27,8 @@ from shared.contract import (
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
 from shared.model import BlobStat, Entry, Ignored, Sweeps
-from shared.records import MARKS, SWEEPS, Kept, mark
+from shared.quarantine import level
+from shared.records import IGNORED, MARKS, SWEEPS, Kept, mark
 from shared.timeline import DayRecord, Hour
 
 log = logging.getLogger("tidehunt.intake")
@@ -88,12 +89,18 @@ def _grouped(turn: Turn) -> dict[tuple[str, str, str], list[Entry]]:
     groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
     for entry in turn.deployment.records.ledger.list(MARKS):
         match = _MARK.fullmatch(entry.path)
-        if match and match["workspace"] in known and is_hour_key(match["hour"]):
+        if match and match["workspace"] in known and _is_marked_still(turn, match["hour"]):
             groups[known[match["workspace"]], match["table"], match["hour"][:8]].append(entry)
         else:
-            log.warning("mark of nothing known, removed: %s", entry.path)
+            log.warning("mark of nothing known, or of long ago, removed: %s", entry.path)
             turn.deployment.records.ledger.delete(entry.path)
     return groups
+
+
+def _is_marked_still(turn: Turn, hour: str) -> bool:
+    """False for what cannot be listed in 36 days: marks of a broken day would stay for ever."""
+    oldest = turn.now() - OLDEST_MARK - timedelta(days=1)
+    return is_hour_key(hour) and hour_start(hour) >= oldest
 
 
 def sweep(turn: Turn) -> None:
@@ -103,7 +110,9 @@ def sweep(turn: Turn) -> None:
     of the turn's room, and on from there in the next turn.
     """
     records, now = turn.deployment.records, turn.now()
-    kept = records.load(Sweeps, SWEEPS) or Kept(SWEEPS, Sweeps(), None)
+    kept = records.the_one(Sweeps(), SWEEPS)
+    if kept is None:
+        return
     every = timedelta(seconds=turn.deployment.settings.sweep_seconds)
     if not (recent := _passed(kept.value.recent, every, now)) and not (
         _passed(kept.value.month, 4 * every, now)
@@ -156,7 +165,7 @@ def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> None
         try:
             _observe(turn.deployment, batch, (workspace, table, day))
         except BadInput as error:
-            log.error("a day is not listed: %s", error)
+            log.log(level(error), "a day is not listed: %s", error)
     if not _apply(turn, batch):
         raise Transient("days cannot be written", where=f"{table} of {workspace}")
 
@@ -168,7 +177,7 @@ def _observed(
     try:
         _observe(deployment, batch, place, hours)
     except TidehuntError as error:
-        log.error("not listed: %s of %s, %s: %s", place[1], place[0], place[2], error)
+        log.log(level(error), "not listed: %s of %s, %s: %s", place[1], place[0], place[2], error)
         return False
     return True
 
@@ -272,15 +281,14 @@ def _touch_hunts(
         try:
             kept = deployment.records.hunt(spec.guid, workspace)
         except BadInput as error:
-            log.error("quarantined, the hunt %s does not start: %s", spec.module, error)
+            log.log(level(error), "the hunt %s does not start: %s", spec.module, error)
             continue
         deployment.records.save(kept, schedule.touch(spec, kept.value, recent, now))
 
 
 def _say_ignored(deployment: Deployment, tables: set[str]) -> None:
-    path = "health/ignored.json"
-    kept = deployment.records.load(Ignored, path) or Kept(path, Ignored(), None)
-    new = sorted(tables - set(kept.value.tables))
-    if new:
+    kept = deployment.records.the_one(Ignored(), IGNORED)
+    new = sorted(tables - set(kept.value.tables)) if kept else []
+    if kept and new:
         log.warning("exported, but no hunt reads them: %s", ", ".join(new))
         deployment.records.save(kept, Ignored(tuple(sorted({*kept.value.tables, *new}))))

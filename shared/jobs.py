@@ -18,6 +18,7 @@ from shared.errors import BadInput, OutcomeUnknown, Permanent, TooLarge, Transie
 from shared.manifests import read_manifest
 from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
+from shared.quarantine import level
 from shared.records import JOBS, Kept, done_path, job_path
 from shared.runs import Commands, decide_job, decide_run
 from shared.timeline import Hour
@@ -223,10 +224,8 @@ def _abandoned(turn: Turn, job: Job, runs: Runs) -> bool:
     if any(runs[path].value.job == job.id for path in job.runs if path in runs):
         return False
     ids = [path.rsplit("/", 1)[-1].removesuffix(".json") for path in job.runs]
-    ended = [turn.deployment.records.load(Run, done_path(run_id)) for run_id in ids]
-    return not any(
-        kept and kept.value.job == job.id and kept.value.status != "cancelled" for kept in ended
-    )
+    ended = turn.deployment.records.usable(Run, map(done_path, ids))
+    return not any(one.value.job == job.id and one.value.status != "cancelled" for one in ended)
 
 
 # --- ended, lost ------------------------------------------------------------------------------
@@ -293,7 +292,7 @@ def record_copies(turn: Turn, job: Job) -> None:
             try:
                 _record_day(turn, job.workspace, table, day, hours)
             except (BadInput, Permanent) as error:
-                log.error("copies of %s %s are not recorded: %s", table, day, error)
+                log.log(level(error), "copies of %s %s are not recorded: %s", table, day, error)
 
 
 def _record_day(

@@ -89,6 +89,14 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Bytes:
+    """What lies in the ledger and is no document, as it was read."""
+
+    content: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One document of a listing, unread; `modified` is the store's time."""
 
@@ -296,6 +304,29 @@ class Recent:
     """Ids of the runs that ended last, newest first: `done/` grows with the years."""
 
     runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The deployment that a ledger belongs to."""
+
+    deployment: str
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """The documents that are quarantined: path -> why. Kept for who asks, not for who acts."""
+
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Aging:
+    """Folders of `done/` -> the day (`yyyymmdd`) from which on what lies there is archived."""
+
+    due: Mapping[str, str] = field(default_factory=dict)
+    looked: bool = False
+    """True once `done/` was listed: it may be older than this document."""
 
 
 @dataclass(frozen=True)

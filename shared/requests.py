@@ -16,13 +16,15 @@ from typing import Literal
 from shared import contract as c
 from shared import messages as m
 from shared import schedule
+from shared.archive import ended_run, find_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, TidehuntError, Transient
 from shared.hunt_specs import parameters
 from shared.jobs import Runs, decide_and_save
 from shared.model import HuntSpec, Request, Run, Window
-from shared.records import REQUESTS, Kept, done_path, run_path
+from shared.quarantine import level
+from shared.records import REQUESTS, Kept, run_path
 from shared.schedule import Due
 from shared.starts import create, live_run, reserve_run
 from shared.timeline import Slot
@@ -82,7 +84,7 @@ def ask_change(deployment: Deployment, kind: Change, run_id: str, reason: str = 
     """
     if not c.RUN_ID.fullmatch(run_id):
         return False
-    kept = deployment.records.find_run(run_id)
+    kept = find_run(deployment.records, run_id, deployment.clock())
     if kept is None:
         asked = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
         if asked is None or kind != "cancel":
@@ -140,7 +142,8 @@ def _adhoc_id(deployment: Deployment, request: Request, again: bool) -> str:
     place = c.workspace_key(request.workspace)
     stem = f"{request.end_date}-{request.hunt}-{place}-a{digest}"
     revision = 0
-    while again and deployment.records.load(Run, done_path(f"{stem}-r{revision}")) is not None:
+    now = deployment.clock()
+    while again and ended_run(deployment.records, f"{stem}-r{revision}", now) is not None:
         revision += 1
     return f"{stem}-r{revision}"
 
@@ -162,7 +165,7 @@ def take_requests(turn: Turn, runs: Runs) -> None:
             WORK[kept.value.kind](turn, runs, kept.value)
             records.ledger.delete(kept.path)
         except TidehuntError as error:
-            log.error("request %s: %s", kept.path, error)
+            log.log(level(error), "request %s: %s", kept.path, error)
 
 
 def _tell(turn: Turn, runs: Runs, run_id: str, event: m.Event, fits: Collection[str]) -> None:
@@ -182,7 +185,7 @@ def _release(turn: Turn, runs: Runs, request: Request) -> None:
 
 
 def _redrive(turn: Turn, runs: Runs, request: Request) -> None:
-    kept = turn.deployment.records.find_run(request.run_id)
+    kept = find_run(turn.deployment.records, request.run_id, turn.now())
     spec = turn.deployment.hunt(kept.value.hunt) if kept else None
     if kept is None or spec is None or kept.value.status not in FITS["redrive"]:
         log.error("request %s: there is nothing to do again", request.run_id)

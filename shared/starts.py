@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 
 from shared import contract as c
 from shared import schedule
+from shared.archive import ended_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
-from shared.errors import BadInput, Conflict, TidehuntError
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.hunt_specs import parameters, tables_of
 from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
-from shared.records import SWEEPS, done_path, run_path
+from shared.quarantine import level
+from shared.records import SWEEPS, run_path
 from shared.schedule import Due
 from shared.timeline import HuntRecord
 
@@ -29,7 +31,7 @@ def start_due(turn: Turn, busy: Collection[str]) -> None:
     `busy` are the ids of unfinished runs: their slots wait for them. Before the lake was listed
     once nothing starts: which slot is the newest, and what its window holds, is not known yet.
     """
-    sweeps = turn.deployment.records.load(Sweeps, SWEEPS)
+    sweeps = turn.deployment.records.the_one(Sweeps(), SWEEPS)
     if sweeps is None or sweeps.value.month is None:
         return
     for spec in turn.deployment.hunts:
@@ -39,7 +41,7 @@ def start_due(turn: Turn, busy: Collection[str]) -> None:
             try:
                 _start_slots(turn, spec, workspace, busy)
             except TidehuntError as error:
-                log.error("hunt %s in %s: %s", spec.module, workspace, error)
+                log.log(level(error), "hunt %s in %s: %s", spec.module, workspace, error)
             except Exception:
                 log.exception("hunt %s in %s: unexpected", spec.module, workspace)
 
@@ -59,7 +61,11 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
         if not turn.has_room() or not reserve_run(turn, spec):
             break
         run = live_run(turn, spec, workspace, item)
-        created = create(deployment, run)
+        try:
+            created = create(deployment, run)
+        except Quarantined:
+            reserve_run(turn, spec, -1)  # this slot waits for a person, the others do not
+            continue
         # A crash here finds the run again by its id, which the slot and revision determine.
         record = schedule.judged(record, item, run.id, created)
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
@@ -76,7 +82,7 @@ def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) 
         try:
             landed = turn.deployment.records.day(workspace, table, day).value.hours
         except BadInput as error:
-            log.error("a day is left out: %s", error)
+            log.log(level(error), "a day is left out: %s", error)
             continue
         record = schedule.touch(spec, record, landed, now)
     return record
@@ -98,15 +104,18 @@ def _look_again(turn: Turn, spec: HuntSpec, workspace: str, due: Sequence[Due]) 
         refresh(turn, workspace, table, sorted(days, reverse=True))
 
 
-def reserve_run(turn: Turn, spec: HuntSpec) -> bool:
-    """A run is reserved before it is saved; False when the hunt's runs of the day are used up."""
+def reserve_run(turn: Turn, spec: HuntSpec, runs: int = 1) -> bool:
+    """A run is reserved before it is saved; False when the hunt's runs of the day are used up.
+
+    A negative number gives back what was not used.
+    """
     kept = turn.deployment.records.budget(c.day_key(turn.now()))
     used = kept.value.runs.get(spec.guid, 0)
-    if used >= turn.deployment.settings.runs_a_hunt_a_day:
+    if runs > 0 and used >= turn.deployment.settings.runs_a_hunt_a_day:
         log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY reached: %s waits for tomorrow", spec.module)
         return False
-    runs = {**kept.value.runs, spec.guid: used + 1}
-    turn.deployment.records.save(kept, replace(kept.value, runs=runs))
+    reserved = {**kept.value.runs, spec.guid: max(0, used + runs)}
+    turn.deployment.records.save(kept, replace(kept.value, runs=reserved))
     return True
 
 
@@ -135,7 +144,7 @@ def live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
 
 def create(deployment: Deployment, run: Run) -> datetime:
     """Save a run, unless it is there already; when the one that is there was created."""
-    ended = deployment.records.load(Run, done_path(run.id))
+    ended = ended_run(deployment.records, run.id, deployment.clock())
     if ended is not None:
         log.info("run has ended already: %s", run.id)
         return ended.value.created

@@ -12,6 +12,7 @@ from shared import contract as c
 from shared import control_loop, intake
 from shared.deployment import Deployment, Turn
 from shared.model import HuntSpec, Json, Run, Window
+from shared.packing import unpack
 from shared.records import Records
 from shared.settings import Settings, environment_name, load
 from tests.memory.services import (
@@ -274,9 +275,10 @@ class House:
         return {kept.value.id: kept.value for kept in found if kept}
 
     def documents(self, folder: str) -> dict[str, Json]:
-        """The ledger's documents below a folder."""
+        """The ledger's documents below a folder, time lines as objects."""
         held = self.ledger.contents().items()
-        return {path: json.loads(body) for path, body in held if path.startswith(folder)}
+        found = {path: json.loads(body) for path, body in held if path.startswith(folder)}
+        return {path: unpack(body) if "texts" in body else body for path, body in found.items()}
 
 
 def _is_run(path: str) -> bool:
