@@ -16,6 +16,7 @@ from shared.errors import BadInput, Conflict, TidehuntError
 from shared.hunt_specs import parameters, tables_of
 from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
+from shared.pauses import paused
 from shared.records import SWEEPS, done_path, run_path
 from shared.schedule import Due
 from shared.timeline import HuntRecord
@@ -30,7 +31,7 @@ def start_due(turn: Turn, busy: Collection[str]) -> None:
     once nothing starts: which slot is the newest, and what its window holds, is not known yet.
     """
     sweeps = turn.deployment.records.load(Sweeps, SWEEPS)
-    if sweeps is None or sweeps.value.month is None:
+    if sweeps is None or sweeps.value.month is None or paused(turn.deployment.records):
         return
     for spec in turn.deployment.hunts:
         for workspace in turn.deployment.settings.workspaces:
@@ -56,7 +57,7 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
     kept = deployment.records.hunt(spec.guid, workspace)
     record = schedule.forget(kept.value, now)
     for item in _due_of(turn, spec, record, busy):
-        if not turn.has_room() or not reserve_run(turn, spec):
+        if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
         run = live_run(turn, spec, workspace, item)
         created = create(deployment, run)
@@ -98,14 +99,16 @@ def _look_again(turn: Turn, spec: HuntSpec, workspace: str, due: Sequence[Due]) 
         refresh(turn, workspace, table, sorted(days, reverse=True))
 
 
-def reserve_run(turn: Turn, spec: HuntSpec) -> bool:
-    """A run is reserved before it is saved; False when the hunt's runs of the day are used up."""
+def reserve_run(turn: Turn, spec: HuntSpec, workspace: str) -> bool:
+    """A run is reserved before it is saved; False when the hunt's runs there are used up today."""
     kept = turn.deployment.records.budget(c.day_key(turn.now()))
-    used = kept.value.runs.get(spec.guid, 0)
+    place = c.workspace_key(workspace)
+    key = f"{spec.guid}/{place[-8:]}"  # short: many hunts in many workspaces share the document
+    used = kept.value.runs.get(key, 0)
     if used >= turn.deployment.settings.runs_a_hunt_a_day:
-        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY reached: %s waits for tomorrow", spec.module)
+        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY: %s in %s waits for tomorrow", spec.module, place)
         return False
-    runs = {**kept.value.runs, spec.guid: used + 1}
+    runs = {**kept.value.runs, key: used + 1}
     turn.deployment.records.save(kept, replace(kept.value, runs=runs))
     return True
 
