@@ -7,6 +7,9 @@ intake            marks and listings -> what each day of each table holds
 schedule          what changed + the clock -> runs that are due
 runs              the two state machines: run and job
 jobs              runs that are due -> a plan -> one Spark job, watched to its end
+pools             the pause, the pool's breaker: may a job go out?
+spend             what a job may cost, reserved before it is there
+copies            what a job copied -> the days
 delivery          findings -> requests within limits
 deliveries        a run's results -> the findings table, its incidents, the read-back
 incidents         case + findings + what Sentinel holds -> create, update, stay quiet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,8 @@ from shared.quarantine import level
 from shared.records import Kept
 
 log = logging.getLogger("tidehunt.cases")
+ROLL_UPS = 0.1
+"""Share of the day's incidents that roll-ups may open beyond the cap: they tell that it bites."""
 FOUND = SEVERITIES[SEVERITIES.index(FOUND_SEVERITY) :]
 
 
@@ -137,10 +140,11 @@ def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[
     return list(best.values())
 
 
-def _reserve(turn: Turn) -> bool:
-    """Count an incident against the day's cap before it is opened."""
+def _reserve(turn: Turn, beyond: float = 0.0) -> bool:
+    """Count an incident against the day's cap, or that share beyond it, before it is opened."""
     kept = turn.deployment.records.budget(day_key(turn.now()))
-    if kept.value.incidents >= turn.deployment.settings.incidents_a_day:
+    cap = turn.deployment.settings.incidents_a_day
+    if kept.value.incidents >= cap + math.ceil(cap * beyond):
         log.warning("TIDEHUNT_INCIDENTS_A_DAY reached: an incident is not opened")
         return False
     turn.deployment.records.save(kept, replace(kept.value, incidents=kept.value.incidents + 1))
@@ -149,6 +153,6 @@ def _reserve(turn: Turn) -> bool:
 
 def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
     key = incidents.incident_id(f"roll-up|{run.workspace}|{run.hunt_guid}|{run.id}", 1)
-    if turn.deployment.incidents.get(run.workspace, key) is None:
+    if turn.deployment.incidents.get(run.workspace, key) is None and _reserve(turn, ROLL_UPS):
         properties = incidents.roll_up(run, spec, rest, run.counts.withheld)
         turn.deployment.incidents.put(run.workspace, key, properties, None)

@@ -70,6 +70,8 @@ def step_run(turn: Turn, runs: Runs, path: str) -> None:
     run = runs[path].value
     if run.next_at is not None and turn.now() < run.next_at:
         return
+    if run.awaits_job:
+        return
     if run.status == "held":
         run = decide_and_save(turn, runs, path, m.Released(turn.now())).value
     if run.status != "delivering":

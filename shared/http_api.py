@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
-from shared import __version__, requests, schedule
+from shared import __version__, pauses, pools, requests, schedule, spend
 from shared.archive import find_run
-from shared.callers import OPERATOR, READER, may
+from shared.breaker import is_open
+from shared.callers import OPERATOR, READER, caller, may
 from shared.contract import RUN_ID, day_key, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
-from shared.model import HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Unusable, Window
+from shared.model import (
+    Budget,
+    HuntSpec,
+    Ignored,
+    Job,
+    Json,
+    Request,
+    Run,
+    Sweeps,
+    Unusable,
+    Window,
+)
 from shared.quarantine import UNUSABLE
 from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS, Records
 from shared.timeline import HuntRecord
@@ -114,11 +126,30 @@ def change_run(deployment: Deployment, run_id: str, change: str, body: bytes) ->
     """`POST /api/runs/{id}/{cancel|release|redrive}`: 202, 400 when it does not fit, or 404."""
     if change not in CHANGES:
         return 404, _trouble("no such change", f"one of: {', '.join(CHANGES)}")
-    given = _body(body, {"reason": str}).get("reason", "")[:REASON_CHARACTERS]
-    reason = "".join(letter if letter.isprintable() else " " for letter in given)
+    reason = _line(_body(body, {"reason": str}).get("reason", ""))
     if not requests.ask_change(deployment, cast(requests.Change, change), run_id, reason):
         return 404, _trouble("no such run", "GET /api/status lists the runs")
     return 202, {"run_id": run_id, "status_url": f"/api/runs/{run_id}"}
+
+
+def _line(given: str) -> str:
+    """What a caller wrote, as one short line."""
+    return "".join(letter if letter.isprintable() else " " for letter in given)[:REASON_CHARACTERS]
+
+
+def pause(
+    deployment: Deployment,
+    change: Literal["pause", "resume"],
+    headers: Mapping[str, str],
+    body: bytes,
+) -> Answer:
+    """`POST /api/pause` and `/api/resume`: 202; 400 when a pause has no reason."""
+    reason = _line(_body(body, {"reason": str}).get("reason", ""))
+    if change == "pause" and not reason.strip():
+        raise BadInput("a pause needs a reason", where="reason", mend="say why, for who finds it")
+    by = _line(caller(headers, deployment.settings.auth))
+    pauses.ask(deployment, change, reason, by)
+    return 202, {"asked": change, "status_url": "/api/status"}
 
 
 def show_run(deployment: Deployment, run_id: str) -> Answer:
@@ -176,12 +207,15 @@ def status(deployment: Deployment) -> Answer:
     runs, jobs = records.runs(), records.jobs()
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
+    budget = _budget(deployment)
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
         **_clocks(deployment),
+        "pause": _pause(deployment),
+        "pool": _pool(deployment, [kept.value for kept in jobs]),
         "idle": not (marks or asked or runs or jobs or slots),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
         "active": {
@@ -192,8 +226,33 @@ def status(deployment: Deployment) -> Answer:
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
-        "budget": _budget(deployment),
+        "budget": dict(vars(budget)) if budget else None,
+        "today": spend.today(budget, deployment.settings) if budget else {},
         "quarantined": _quarantined(records),
+    }
+
+
+def _pause(deployment: Deployment) -> Json | None:
+    pause = pauses.paused(deployment.records)
+    if pause is None:
+        return None
+    return {
+        "since": _time(pause.since),
+        "reason": pause.reason,
+        "by": pause.by,
+        "mend": "POST /api/resume, or `tidehunt resume`: nothing new starts until then",
+    }
+
+
+def _pool(deployment: Deployment, jobs: Sequence[Job]) -> Json:
+    breaker = pools.as_seen(deployment, jobs)
+    return {
+        "pool": breaker.pool,
+        "breaker": "open" if is_open(breaker) else "closed",
+        "since": _time(breaker.since),
+        "reason": breaker.reason if is_open(breaker) else "",
+        "next_try": _time(breaker.next_try),
+        "probe": breaker.probe or None,
     }
 
 
@@ -246,10 +305,10 @@ def _ignored(deployment: Deployment) -> list[str]:
     return list(kept.value.tables) if kept else []
 
 
-def _budget(deployment: Deployment) -> Json | None:
+def _budget(deployment: Deployment) -> Budget | None:
     """What the day has spent; None when nobody can tell: then nothing more is spent."""
     try:
-        return dict(vars(deployment.records.budget(day_key(deployment.clock())).value))
+        return deployment.records.budget(day_key(deployment.clock())).value
     except Quarantined:
         return None
 
@@ -265,6 +324,8 @@ ROUTE_ROLES: Mapping[str, str] = {
     "show_run": READER,
     "start_run": OPERATOR,
     "change_run": OPERATOR,
+    "pause": OPERATOR,
+    "resume": OPERATOR,
 }
 
 

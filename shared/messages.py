@@ -63,6 +63,18 @@ class JobRefused(Event):
 
 
 @dataclass(frozen=True)
+class JobStands(Event):
+    """The run's job should be over for long, and the engine does not say that it is."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobOver(Event):
+    """The job that a held run names is over after all."""
+
+
+@dataclass(frozen=True)
 class RowsSent(Event):
     """The sink accepted a request; `cursor` is what to send next."""
 
@@ -192,6 +204,14 @@ class SeenEnded(Event):
 class Forgotten(Event):
     """The engine answers 404 for the job."""
 
+    settle_at: datetime
+
+
+@dataclass(frozen=True)
+class GivenUp(Event):
+    """Nobody waits for the job any more, though the engine does not say that it is over."""
+
+    reason: str
     settle_at: datetime
 
 

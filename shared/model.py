@@ -209,6 +209,11 @@ class Run:
     code_hash: str = ""
     coverage: Json = field(default_factory=dict)
 
+    @property
+    def awaits_job(self) -> bool:
+        """True for a held run whose job may be alive: only its end, or a person, ends the hold."""
+        return self.status == "held" and self.job is not None and not self.step
+
 
 @dataclass(frozen=True)
 class Job:
@@ -224,11 +229,15 @@ class Job:
     engine_id: str | None = None
     next_at: datetime | None = None
     submitted: datetime | None = None
+    queued: datetime | None = None
+    """When it was seen in the pool's queue last."""
     started: datetime | None = None
     looks: int = 0
     """How often the engine did not know the job."""
     outcome: str = ""
     reason: str = ""
+    cores: int = 0
+    """What it asks of the pool, driver and executors."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +267,11 @@ class Budget:
     bytes: int = 0
     incidents: int = 0
     runs: Mapping[str, int] = field(default_factory=dict)
-    """Hunt GUID -> runs."""
+    """<hunt GUID>/<end of the workspace's key> -> runs."""
+    core_minutes: int = 0
+    """What its jobs used, as far as they are over."""
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """Job that is not over -> core minutes that it may use at most."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +299,7 @@ class Sweeps:
 class Request:
     """What HTTP asked for, until a turn takes it."""
 
-    kind: Literal["run", "cancel", "release", "redrive"]
+    kind: Literal["run", "cancel", "release", "redrive", "pause", "resume"]
     run_id: str
     asked: datetime
     hunt: str = ""
@@ -297,6 +310,8 @@ class Request:
     params: Json = field(default_factory=dict)
     incidents: bool = True
     reason: str = ""
+    by: str = ""
+    """Who asks, where Easy Auth tells."""
 
 
 @dataclass(frozen=True)

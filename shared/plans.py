@@ -43,6 +43,7 @@ def build_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
         "code_hash": settings.code_hash,
         "created": _iso(turn.now()),
         "deadline": _iso(deadline),
+        "run_seconds": settings.run_deadline_seconds,
         "results": f"abfss://results@{settings.state_account}/{c.job_folder(job.id)}",
         "tables_root": f"abfss://tables@{settings.state_account}",
         "exports_host": settings.exports_account,

@@ -11,6 +11,8 @@ done/y=/m=/d=/<id>.json                   finished runs and jobs; the day is par
 touched/<workspace>/<table>/<hour>        marks: an event said that this hour changed
 days/<workspace>/<table>/<day>.json       what each hour of a day holds, and its columnar copy
 budget/<day>.json                         what the day has spent
+pools/<pool>.json                         the breaker of a pool that did not start jobs
+pause.json                                why nothing new starts
 cases/<2 hex>/<case key>.json             what is remembered of a case
 requests/<id>.json                        what HTTP asked for
 health/ignored.json                       tables and events that nobody hunts on, said once

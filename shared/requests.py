@@ -15,7 +15,7 @@ from typing import Literal
 
 from shared import contract as c
 from shared import messages as m
-from shared import schedule
+from shared import pauses, schedule
 from shared.archive import ended_run, find_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
@@ -152,18 +152,19 @@ def _adhoc_id(deployment: Deployment, request: Request, again: bool) -> str:
 
 
 def take_requests(turn: Turn, runs: Runs) -> None:
-    """Carry out what HTTP asked for, runs before cancels: a run may be asked and taken back.
+    """Carry out what HTTP asked for: the pause, then runs, then what changes runs.
 
     A request's trouble spares the others: it stays, and is tried again.
     """
     records = turn.deployment.records
     asked = list(records.usable(Request, [one.path for one in records.ledger.list(REQUESTS)]))
-    for kept in sorted(asked, key=lambda one: one.value.kind != "run"):
+    for kept in sorted(asked, key=lambda one: list(WORK).index(one.value.kind)):
         if not turn.has_room():
             return
         try:
             WORK[kept.value.kind](turn, runs, kept.value)
-            records.ledger.delete(kept.path)
+            # Only what was carried out: somebody may have asked for the contrary meanwhile.
+            records.ledger.delete(kept.path, kept.etag)
         except TidehuntError as error:
             log.log(level(error), "request %s: %s", kept.path, error)
 
@@ -202,7 +203,7 @@ def _judge_again(turn: Turn, spec: HuntSpec, run: Run) -> None:
     if hunt.value.slots.get(key, Slot()).run != run.id:
         log.info("request %s: a newer run has its slot", run.id)
         return
-    if not reserve_run(turn, spec):
+    if not reserve_run(turn, spec, run.workspace):
         raise Transient("the hunt's runs of the day are used up", where=run.id)
     item = Due(key, run.slot, run.window, run.revision + 1, by_schedule=True)
     again = live_run(turn, spec, run.workspace, item)
@@ -259,9 +260,16 @@ def _adhoc_run(turn: Turn, spec: HuntSpec, request: Request) -> Run:
     )
 
 
+def _pause(turn: Turn, _runs: Runs, request: Request) -> None:
+    pauses.carry_out(turn, request)
+
+
 WORK: Mapping[str, Callable[[Turn, Runs, Request], None]] = {
+    "pause": _pause,
+    "resume": _pause,
     "run": _start_adhoc,
     "cancel": _cancel,
     "release": _release,
     "redrive": _redrive,
 }
+"""In the order in which they are carried out: a run may be asked and taken back."""

@@ -17,6 +17,7 @@ from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.hunt_specs import parameters, tables_of
 from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
+from shared.pauses import paused
 from shared.quarantine import level
 from shared.records import SWEEPS, run_path
 from shared.schedule import Due
@@ -32,7 +33,7 @@ def start_due(turn: Turn, busy: Collection[str]) -> None:
     once nothing starts: which slot is the newest, and what its window holds, is not known yet.
     """
     sweeps = turn.deployment.records.the_one(Sweeps(), SWEEPS)
-    if sweeps is None or sweeps.value.month is None:
+    if sweeps is None or sweeps.value.month is None or paused(turn.deployment.records):
         return
     for spec in turn.deployment.hunts:
         for workspace in turn.deployment.settings.workspaces:
@@ -58,13 +59,14 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
     kept = deployment.records.hunt(spec.guid, workspace)
     record = schedule.forget(kept.value, now)
     for item in _due_of(turn, spec, record, busy):
-        if not turn.has_room() or not reserve_run(turn, spec):
+        if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
         run = live_run(turn, spec, workspace, item)
         try:
             created = create(deployment, run)
         except Quarantined:
-            reserve_run(turn, spec, -1)  # this slot waits for a person, the others do not
+            # This slot waits for a person, the others do not.
+            reserve_run(turn, spec, workspace, -1)
             continue
         # A crash here finds the run again by its id, which the slot and revision determine.
         record = schedule.judged(record, item, run.id, created)
@@ -104,17 +106,19 @@ def _look_again(turn: Turn, spec: HuntSpec, workspace: str, due: Sequence[Due]) 
         refresh(turn, workspace, table, sorted(days, reverse=True))
 
 
-def reserve_run(turn: Turn, spec: HuntSpec, runs: int = 1) -> bool:
-    """A run is reserved before it is saved; False when the hunt's runs of the day are used up.
+def reserve_run(turn: Turn, spec: HuntSpec, workspace: str, runs: int = 1) -> bool:
+    """A run is reserved before it is saved; False when the hunt's runs there are used up today.
 
     A negative number gives back what was not used.
     """
     kept = turn.deployment.records.budget(c.day_key(turn.now()))
-    used = kept.value.runs.get(spec.guid, 0)
+    place = c.workspace_key(workspace)
+    key = f"{spec.guid}/{place[-8:]}"  # short: many hunts in many workspaces share the document
+    used = kept.value.runs.get(key, 0)
     if runs > 0 and used >= turn.deployment.settings.runs_a_hunt_a_day:
-        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY reached: %s waits for tomorrow", spec.module)
+        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY: %s in %s waits for tomorrow", spec.module, place)
         return False
-    reserved = {**kept.value.runs, spec.guid: max(0, used + runs)}
+    reserved = {**kept.value.runs, key: max(0, used + runs)}
     turn.deployment.records.save(kept, replace(kept.value, runs=reserved))
     return True
 
