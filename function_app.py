@@ -55,6 +55,18 @@ def change_run(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(req, "change_run", lambda house: http_api.change_run(house, *named))
 
 
+@app.route("gaps", methods=["GET"], auth_level=GUARDED)
+def list_gaps(req: func.HttpRequest) -> func.HttpResponse:
+    """What nobody judged, and why."""
+    return _answer(req, "list_gaps", http_api.list_gaps)
+
+
+@app.route("gaps/fill", methods=["POST"], auth_level=GUARDED)
+def fill_gaps(req: func.HttpRequest) -> func.HttpResponse:
+    """Ask for runs of what nobody judged."""
+    return _answer(req, "fill_gaps", lambda house: http_api.fill_gaps(house, req.get_body()))
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  the host binds it by name
     """Alive, and are the settings usable; no data."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from shared import incidents
 from shared import messages as m
+from shared.classes import within_cap
 from shared.contract import FOUND_SEVERITY, SEVERITIES, day_key
 from shared.deployment import Turn
 from shared.errors import BadInput, Conflict, Rejected, TooLarge
@@ -69,7 +70,7 @@ class Cases:
 
     def _open(self, run: Run, kept: Kept[Case], verdict: Open) -> m.CaseSettled:
         deployment = self.turn.deployment
-        if not _reserve(self.turn):
+        if not _reserve(self.turn, run):
             return m.CaseSettled(self.turn.now())
         kept = deployment.records.save(kept, verdict.case)
         # A crash here leaves a case that is not opened: the same incident id is created again.
@@ -136,10 +137,11 @@ def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[
     return list(best.values())
 
 
-def _reserve(turn: Turn) -> bool:
+def _reserve(turn: Turn, run: Run) -> bool:
     """Count an incident against the day's cap before it is opened."""
     kept = turn.deployment.records.budget(day_key(turn.now()))
-    if kept.value.incidents >= turn.deployment.settings.incidents_a_day:
+    cap = turn.deployment.settings.incidents_a_day
+    if not within_cap(run, kept.value.incidents + 1, cap):
         log.warning("TIDEHUNT_INCIDENTS_A_DAY reached: an incident is not opened")
         return False
     turn.deployment.records.save(kept, replace(kept.value, incidents=kept.value.incidents + 1))

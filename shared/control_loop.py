@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import deliveries, intake, jobs, requests, schedule, starts
+from shared import backfill, deliveries, intake, jobs, requests, schedule, starts
+from shared.classes import is_backfill
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, Conflict, TidehuntError
 from shared.jobs import Runs
@@ -141,6 +142,7 @@ def _work(turn: Turn) -> None:
     _guarded("sweep", intake.sweep, turn)
     busy = {kept.value.id for kept in runs.values() if kept.value.status not in RUN_TERMINAL}
     _guarded("schedules", starts.start_due, turn, busy)
+    _guarded("fills", backfill.step_fills, turn.part(0.5), runs)
     _guarded("new jobs", _start_jobs, turn)
 
 
@@ -168,7 +170,7 @@ def _start_jobs(turn: Turn) -> None:
 
 
 def _step_runs(turn: Turn, runs: Runs) -> None:
-    for path, kept in list(runs.items()):
+    for path, kept in sorted(runs.items(), key=lambda one: is_backfill([one[0]])):
         if kept.value.status in ("delivering", "held") and turn.has_room():
             _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
     for path, kept in list(runs.items()):
@@ -178,7 +180,7 @@ def _step_runs(turn: Turn, runs: Runs) -> None:
 
 def _put_away(records: Records, kept: Kept[Run]) -> None:
     run = kept.value
-    if run.kind == "live" and run.status != "done":
+    if run.kind != "adhoc" and run.status != "done":
         _declare_gap(records, run)
     records.remember(run.id)
     # A crash here declares the same gap again, and remembers the run again.

@@ -54,6 +54,8 @@ class HuntSpec:
     schedule: str | None = None
     """Five-field cron in UTC; None: no schedule."""
     arrival: bool = False
+    catch_up: int | None = None
+    """How many of the newest slots are judged when several were missed; None: all."""
     lookback_days: int = 21
     settle_minutes: float | None = None
     params: tuple[Param, ...] = ()
@@ -251,6 +253,8 @@ class Budget:
     incidents: int = 0
     runs: Mapping[str, int] = field(default_factory=dict)
     """Hunt GUID -> runs."""
+    backfill: int = 0
+    """Of the jobs, those that carry backfill."""
 
 
 @dataclass(frozen=True)
