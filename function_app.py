@@ -69,6 +69,18 @@ def resume(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(req, "resume", lambda house: http_api.pause(house, "resume", *asked))
 
 
+@app.route("gaps", methods=["GET"], auth_level=GUARDED)
+def list_gaps(req: func.HttpRequest) -> func.HttpResponse:
+    """What nobody judged, and why."""
+    return _answer(req, "list_gaps", http_api.list_gaps)
+
+
+@app.route("gaps/fill", methods=["POST"], auth_level=GUARDED)
+def fill_gaps(req: func.HttpRequest) -> func.HttpResponse:
+    """Ask for runs of what nobody judged."""
+    return _answer(req, "fill_gaps", lambda house: http_api.fill_gaps(house, req.get_body()))
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  the host binds it by name
     """Alive, and are the settings usable; no data."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from shared import incidents
 from shared import messages as m
+from shared.classes import within_cap
 from shared.contract import FOUND_SEVERITY, SEVERITIES, day_key
 from shared.deployment import Turn
 from shared.errors import BadInput, Conflict, Rejected, TooLarge
@@ -73,7 +74,7 @@ class Cases:
 
     def _open(self, run: Run, kept: Kept[Case], verdict: Open) -> m.CaseSettled:
         deployment = self.turn.deployment
-        if not _reserve(self.turn):
+        if not _reserve(self.turn, run):
             return m.CaseSettled(self.turn.now())
         kept = deployment.records.save(kept, verdict.case)
         # A crash here leaves a case that is not opened: the same incident id is created again.
@@ -140,11 +141,11 @@ def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[
     return list(best.values())
 
 
-def _reserve(turn: Turn, beyond: float = 0.0) -> bool:
+def _reserve(turn: Turn, run: Run, beyond: float = 0.0) -> bool:
     """Count an incident against the day's cap, or that share beyond it, before it is opened."""
     kept = turn.deployment.records.budget(day_key(turn.now()))
     cap = turn.deployment.settings.incidents_a_day
-    if kept.value.incidents >= cap + math.ceil(cap * beyond):
+    if not within_cap(run, kept.value.incidents + 1, cap + math.ceil(cap * beyond)):
         log.warning("TIDEHUNT_INCIDENTS_A_DAY reached: an incident is not opened")
         return False
     turn.deployment.records.save(kept, replace(kept.value, incidents=kept.value.incidents + 1))
@@ -153,6 +154,6 @@ def _reserve(turn: Turn, beyond: float = 0.0) -> bool:
 
 def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
     key = incidents.incident_id(f"roll-up|{run.workspace}|{run.hunt_guid}|{run.id}", 1)
-    if turn.deployment.incidents.get(run.workspace, key) is None and _reserve(turn, ROLL_UPS):
+    if turn.deployment.incidents.get(run.workspace, key) is None and _reserve(turn, run, ROLL_UPS):
         properties = incidents.roll_up(run, spec, rest, run.counts.withheld)
         turn.deployment.incidents.put(run.workspace, key, properties, None)

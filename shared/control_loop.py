@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import archive, deliveries, intake, jobs, requests, schedule, starts
+from shared import archive, backfill, deliveries, intake, jobs, requests, schedule, starts
+from shared.classes import is_backfill
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, TidehuntError
@@ -161,6 +162,7 @@ def _work(turn: Turn) -> None:
     busy = {kept.value.id for kept in runs.values() if kept.value.status not in RUN_TERMINAL}
     busy |= turn.deployment.records.unreadable_runs()
     _guarded("schedules", starts.start_due, turn, busy)
+    _guarded("fills", backfill.step_fills, turn.part(0.5), runs)
     _guarded("new jobs", _start_jobs, turn)
     _guarded("archive", archive.put_by, turn)
     _guarded("quarantine", turn.deployment.records.tell_quarantine)
@@ -190,7 +192,7 @@ def _start_jobs(turn: Turn) -> None:
 
 
 def _step_runs(turn: Turn, runs: Runs) -> None:
-    for path, kept in list(runs.items()):
+    for path, kept in sorted(runs.items(), key=lambda one: is_backfill([one[0]])):
         if kept.value.status in ("delivering", "held") and turn.has_room():
             _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
     for path, kept in list(runs.items()):
@@ -200,7 +202,7 @@ def _step_runs(turn: Turn, runs: Runs) -> None:
 
 def _put_away(records: Records, kept: Kept[Run]) -> None:
     run = kept.value
-    if run.kind == "live" and run.status != "done":
+    if run.kind != "adhoc" and run.status != "done":
         try:
             _declare_gap(records, run)
         except Quarantined as error:

@@ -16,6 +16,7 @@ from shared import delivery
 from shared import messages as m
 from shared.archive import ended_run
 from shared.cases import Cases, settle_incidents
+from shared.classes import within_cap
 from shared.delivery import BadRow, Row
 from shared.deployment import Turn
 from shared.errors import (
@@ -242,7 +243,8 @@ def _reserve(item: Delivery, size: int) -> None:
     """Reserve a request's bytes before it is sent. Throttled when the day's are used up."""
     deployment = item.turn.deployment
     kept = deployment.records.budget(c.day_key(item.turn.now()))
-    if kept.value.bytes + size > deployment.settings.megabytes_a_day * 1_000_000:
+    cap = deployment.settings.megabytes_a_day * 1_000_000
+    if not within_cap(item.run, kept.value.bytes + size, cap):
         raise Throttled(
             "the day's bytes are used up (TIDEHUNT_MEGABYTES_A_DAY)",
             retry_after=3600,

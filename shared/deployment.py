@@ -52,12 +52,8 @@ class Deployment:
         return next((spec for spec in self.hunts if spec.module == module), None)
 
     def hunts_on(self, table: str) -> list[HuntSpec]:
-        """Hunts that start by themselves and read this table."""
-        return [
-            spec
-            for spec in self.hunts
-            if spec.status in ("live", "shadow") and table in tables_of(spec)
-        ]
+        """Hunts that read this table, whatever their status."""
+        return [spec for spec in self.hunts if table in tables_of(spec)]
 
     def tables(self) -> set[str]:
         """Every table that some hunt can read."""

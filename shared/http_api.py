@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
-from shared import __version__, pauses, pools, requests, schedule, spend
+from shared import __version__, fills, pauses, pools, requests, schedule, spend
 from shared.archive import find_run
 from shared.breaker import is_open
 from shared.callers import OPERATOR, READER, caller, may
@@ -16,6 +16,7 @@ from shared.contract import RUN_ID, day_key, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
+from shared.estimates import estimate
 from shared.model import (
     Budget,
     HuntSpec,
@@ -44,6 +45,14 @@ RUN_FIELDS = {
     "params": dict,
     "incidents": bool,
     "again": bool,
+}
+FILL_FIELDS = {
+    "hunt": str,
+    "workspace": str,
+    "from": str,
+    "to": str,
+    "incidents": bool,
+    "estimate": bool,
 }
 
 
@@ -127,7 +136,8 @@ def change_run(deployment: Deployment, run_id: str, change: str, body: bytes) ->
     if change not in CHANGES:
         return 404, _trouble("no such change", f"one of: {', '.join(CHANGES)}")
     reason = _line(_body(body, {"reason": str}).get("reason", ""))
-    if not requests.ask_change(deployment, cast(requests.Change, change), run_id, reason):
+    asked = requests.ask_change(deployment, cast(requests.Change, change), run_id, reason)
+    if not asked and not (change == "cancel" and fills.ask_cancel(deployment, run_id, reason)):
         return 404, _trouble("no such run", "GET /api/status lists the runs")
     return 202, {"run_id": run_id, "status_url": f"/api/runs/{run_id}"}
 
@@ -166,6 +176,29 @@ def show_run(deployment: Deployment, run_id: str) -> Answer:
     return 404, _trouble("no such run", "GET /api/status lists the runs")
 
 
+def list_gaps(deployment: Deployment) -> Answer:
+    """`GET /api/gaps`: what nobody judged and why, and the fills under way."""
+    return 200, fills.told(deployment)
+
+
+def fill_gaps(deployment: Deployment, body: bytes) -> Answer:
+    """`POST /api/gaps/fill`: 202 with what it will cost; 200 when only the estimate is wanted."""
+    asked = _body(body, FILL_FIELDS)
+    planned = fills.plan_fills(
+        deployment,
+        hunt=asked.get("hunt", ""),
+        workspace=asked.get("workspace"),
+        first=asked.get("from"),
+        last=asked.get("to"),
+        incidents=asked.get("incidents", False),
+    )
+    told = {"estimates": [estimate(deployment, fill) for fill in planned]}
+    if asked.get("estimate", False):
+        return 200, told
+    fills.leave(deployment, planned)
+    return 202, {"fills": [fill.id for fill in planned], **told}
+
+
 def run_summary(run: Run) -> Json:
     """A run in the words of the API."""
     return {
@@ -173,6 +206,7 @@ def run_summary(run: Run) -> Json:
         "hunt": run.hunt,
         "workspace": workspace_key(run.workspace),
         "kind": run.kind,
+        "incidents": run.incidents,
         "slot": _window(run.slot),
         "window": _window(run.window),
         "revision": run.revision,
@@ -204,7 +238,7 @@ def status(deployment: Deployment) -> Answer:
     records = deployment.records
     marks = sum(1 for _ in records.ledger.list(MARKS))
     asked = sum(1 for _ in records.ledger.list(REQUESTS))
-    runs, jobs = records.runs(), records.jobs()
+    runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
     budget = _budget(deployment)
@@ -216,8 +250,9 @@ def status(deployment: Deployment) -> Answer:
         **_clocks(deployment),
         "pause": _pause(deployment),
         "pool": _pool(deployment, [kept.value for kept in jobs]),
-        "idle": not (marks or asked or runs or jobs or slots),
+        "idle": not (marks or asked or runs or jobs or slots or filling),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
+        "fills": [fills.summary(kept.value) for kept in filling],
         "active": {
             "runs": [run_summary(kept.value) for kept in runs],
             "jobs": [_job(kept.value) for kept in jobs],
@@ -322,6 +357,8 @@ def _quarantined(records: Records) -> Json:
 ROUTE_ROLES: Mapping[str, str] = {
     "status": READER,
     "show_run": READER,
+    "list_gaps": READER,
+    "fill_gaps": OPERATOR,
     "start_run": OPERATOR,
     "change_run": OPERATOR,
     "pause": OPERATOR,

@@ -283,7 +283,9 @@ def _touch_hunts(
         except BadInput as error:
             log.log(level(error), "the hunt %s does not start: %s", spec.module, error)
             continue
-        deployment.records.save(kept, schedule.touch(spec, kept.value, recent, now))
+        # A disabled hunt's time line goes on: what it misses is missed, not absent.
+        if kept.etag is not None or spec.status in ("live", "shadow"):
+            deployment.records.save(kept, schedule.touch(spec, kept.value, recent, now))
 
 
 def _say_ignored(deployment: Deployment, tables: set[str]) -> None:

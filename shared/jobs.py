@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from shared import messages as m
 from shared import pools, schedule, spend
+from shared.classes import is_backfill, reserve_backfill
 from shared.copies import record_copies
 from shared.deployment import Turn
 from shared.errors import OutcomeUnknown, Permanent, Transient
@@ -39,6 +40,8 @@ def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[
     for paths in _groups(turn, runs):
         if len(created) >= gate.room or not turn.has_room():
             break
+        if is_backfill(paths) and not reserve_backfill(turn, [*active, *created]):
+            continue
         job = _new_job(turn, runs, paths)
         if not spend.reserve_job(turn, job):
             break
@@ -49,14 +52,14 @@ def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[
 
 
 def _groups(turn: Turn, runs: Runs) -> list[list[str]]:
-    """Waiting runs that share a job: one workspace, as many as may, newest slot first."""
-    waiting: dict[tuple[str, int], Runs] = defaultdict(dict)
+    """Waiting runs that share a job: one workspace, newest slot first; backfill last and apart."""
+    waiting: dict[tuple[bool, str, int], Runs] = defaultdict(dict)
     for path, kept in runs.items():
         if kept.value.status == "waiting":
             used = min(kept.value.attempt, len(RUNS_A_JOB) - 1)
-            waiting[kept.value.workspace, used][path] = kept
+            waiting[is_backfill([path]), kept.value.workspace, used][path] = kept
     groups: list[list[str]] = []
-    for (_, used), group in waiting.items():
+    for (*_, used), group in sorted(waiting.items(), key=lambda one: one[0][0]):
         starts = {path: kept.value.next_at or kept.value.created for path, kept in group.items()}
         due = schedule.shares(starts, turn.now())
         due.sort(key=lambda path: group[path].value.slot.end, reverse=True)

@@ -54,6 +54,8 @@ class HuntSpec:
     schedule: str | None = None
     """Five-field cron in UTC; None: no schedule."""
     arrival: bool = False
+    catch_up: int | None = None
+    """How many of the newest slots are judged when several were missed; None: all."""
     lookback_days: int = 21
     settle_minutes: float | None = None
     params: tuple[Param, ...] = ()
@@ -272,6 +274,8 @@ class Budget:
     """What its jobs used, as far as they are over."""
     reserved: Mapping[str, int] = field(default_factory=dict)
     """Job that is not over -> core minutes that it may use at most."""
+    backfill: int = 0
+    """Of the jobs, those that carry backfill."""
 
 
 @dataclass(frozen=True)

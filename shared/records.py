@@ -7,6 +7,8 @@ recent.json                               the runs that ended last
 hunts/<guid>/<workspace>.json             one hunt's time line in one workspace
 active/runs/<kind>/<run id>.json          unfinished runs
 active/jobs/<job id>.json                 unfinished jobs
+active/fills/<id>.json                    fills of gaps under way
+fills.json                                the fills that ended last
 done/y=/m=/d=/<id>.json                   finished runs and jobs; the day is part of the id
 touched/<workspace>/<table>/<hour>        marks: an event said that this hour changed
 days/<workspace>/<table>/<day>.json       what each hour of a day holds, and its columnar copy

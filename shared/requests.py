@@ -60,13 +60,13 @@ def ask_run(
     if spec is None:
         names = ", ".join(sorted(one.module for one in deployment.hunts)) or "none is loaded"
         raise BadInput(f"no hunt {hunt!r}", where="hunt", mend=f"one of: {names}")
-    day = _day(end_date)
+    day = day_of(end_date)
     request = Request(
         kind="run",
         run_id="",
         asked=deployment.clock(),
         hunt=spec.module,
-        workspace=_workspace(deployment, workspace),
+        workspace=workspace_of(deployment, workspace),
         end_date=day,
         lookback_days=_lookback(spec, lookback_days),
         params=parameters(spec, overrides),
@@ -100,7 +100,8 @@ def ask_change(deployment: Deployment, kind: Change, run_id: str, reason: str = 
     return True
 
 
-def _day(end_date: str) -> str:
+def day_of(end_date: str) -> str:
+    """The day key of a day that somebody wrote. Raises BadInput."""
     try:
         day = end_date.replace("-", "")
         if c.day_key(c.day_start(day)) == day and _FIRST_DAY <= day <= _LAST_DAY:
@@ -122,7 +123,8 @@ def _lookback(spec: HuntSpec, days: int | None) -> int:
     return days
 
 
-def _workspace(deployment: Deployment, wanted: str | None) -> str:
+def workspace_of(deployment: Deployment, wanted: str | None) -> str:
+    """The resource id of a workspace by its name, key or id; of the only one. Raises BadInput."""
     known = deployment.workspaces()
     if wanted is None and len(known) == 1:
         return next(iter(known.values()))
@@ -190,7 +192,7 @@ def _redrive(turn: Turn, runs: Runs, request: Request) -> None:
     spec = turn.deployment.hunt(kept.value.hunt) if kept else None
     if kept is None or spec is None or kept.value.status not in FITS["redrive"]:
         log.error("request %s: there is nothing to do again", request.run_id)
-    elif kept.value.kind == "live":
+    elif kept.value.kind != "adhoc":
         _judge_again(turn, spec, kept.value)
     else:
         _start_adhoc(turn, runs, _asked_again(kept.value, turn.now()))
@@ -200,13 +202,15 @@ def _judge_again(turn: Turn, spec: HuntSpec, run: Run) -> None:
     """The next revision of a slot, now, unless there is one already."""
     records = turn.deployment.records
     hunt, key = records.hunt(run.hunt_guid, run.workspace), schedule.key_of(run.slot)
-    if hunt.value.slots.get(key, Slot()).run != run.id:
+    if hunt.value.slots.get(key, Slot(run=run.id)).run != run.id:
         log.info("request %s: a newer run has its slot", run.id)
         return
-    if not reserve_run(turn, spec, run.workspace):
+    if run.kind == "live" and not reserve_run(turn, spec, run.workspace):
         raise Transient("the hunt's runs of the day are used up", where=run.id)
     item = Due(key, run.slot, run.window, run.revision + 1, by_schedule=True)
     again = live_run(turn, spec, run.workspace, item)
+    if run.kind == "backfill":
+        again = replace(again, kind="backfill", incidents=run.incidents and again.incidents)
     created = create(turn.deployment, again)
     # A crash here finds the new run by its id, and the slot still naming the old one.
     records.save(hunt, schedule.judged(hunt.value, item, again.id, created))

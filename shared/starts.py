@@ -72,6 +72,7 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
         record = schedule.judged(record, item, run.id, created)
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
+    record = schedule.skipped(spec, record)
     if record != kept.value:
         deployment.records.save(kept, record)
 
@@ -147,11 +148,19 @@ def live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
 
 
 def create(deployment: Deployment, run: Run) -> datetime:
-    """Save a run, unless it is there already; when the one that is there was created."""
+    """Save a run, unless it is there already; when the one that is there was created.
+
+    A slot is judged by one run at a time, be it live or backfill: they share their ids.
+    """
     ended = ended_run(deployment.records, run.id, deployment.clock())
     if ended is not None:
         log.info("run has ended already: %s", run.id)
         return ended.value.created
+    other = replace(run, kind="live" if run.kind == "backfill" else "backfill")
+    taken = deployment.records.load(Run, run_path(other)) if run.kind != "adhoc" else None
+    if taken is not None:
+        log.info("run is there already: %s", run.id)
+        return taken.value.created
     try:
         deployment.records.ledger.create(run_path(run), encode(run))
     except Conflict:

@@ -20,13 +20,13 @@ def held(options: Namespace) -> int:
     elif not runs:
         print("nothing is held")
     for run in () if options.json else runs:
-        _print(*story(run))
+        print_lines(*story(run))
     return 0
 
 
 def explain(options: Namespace) -> int:
     """One run's story."""
-    _print(*story(serving(options).run(options.run_id)))
+    print_lines(*story(serving(options).run(options.run_id)))
     return 0
 
 
@@ -44,7 +44,8 @@ def pause(options: Namespace) -> int:
     return 0
 
 
-def _print(*lines: str) -> None:
+def print_lines(*lines: str) -> None:
+    """Print lines as they are, each whole."""
     console = Console()
     for line in lines:
         # Text, not markup: what a log wrote cannot style the screen.

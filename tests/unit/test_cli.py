@@ -10,7 +10,7 @@ from workbench.cli import main, parser
 
 VERBS = (
     "hunt", "serve", "land", "run", "status", "held", "explain", "release", "redrive", "abandon",
-    "pause", "resume", "report", "clean",
+    "pause", "resume", "gap", "report", "clean",
 )  # fmt: skip
 
 
@@ -46,6 +46,8 @@ def test_every_command_explains_itself(verb: str, capsys: pytest.CaptureFixture[
         (["abandon", "20260309-beaconing-ws-r0", "--reason", "x"], "tidehunt serve"),
         (["pause", "--reason", "x"], "tidehunt serve"),
         (["resume"], "tidehunt serve"),
+        (["gap", "list"], "tidehunt serve"),
+        (["gap", "fill", "--hunt", "beaconing"], "tidehunt serve"),
         (["report"], "tidehunt hunt"),
         (["clean", "--home", "."], "no Tidehunt home"),
     ],

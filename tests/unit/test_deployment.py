@@ -24,14 +24,15 @@ HUNTS = [
 ]
 
 
-def test_hunts_that_start_by_themselves_are_known_by_table() -> None:
+def test_hunts_are_known_by_the_tables_that_they_read() -> None:
     deployment = house.build(HUNTS).deployment
-    assert [hunt.module for hunt in deployment.hunts_on(TABLE)] == ["live_one", "by_view"]
+    on_table = ["live_one", "off_one", "by_view"]
+    assert [hunt.module for hunt in deployment.hunts_on(TABLE)] == on_table
     assert [hunt.module for hunt in deployment.hunts_on("vmconnection")] == [
         "shadow_one",
         "by_view",
     ]
-    assert deployment.hunts_on("syslog") == []
+    assert [hunt.module for hunt in deployment.hunts_on("syslog")] == ["draft_one"]
     assert {"syslog", TABLE, "vmconnection", "devicenetworkevents"} < deployment.tables()
 
 

@@ -48,7 +48,7 @@ def test_every_route_asks_for_its_role(
 ) -> None:
     guarded = house.build(auth="easyauth").deployment
     role = http_api.ROUTE_ROLES[route]
-    assert role == (READER if route in ("status", "show_run") else OPERATOR)
+    assert role == (READER if route in ("status", "show_run", "list_gaps") else OPERATOR)
     asked: list[Deployment] = []
 
     def work(one: Deployment) -> http_api.Answer:

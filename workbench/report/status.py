@@ -31,6 +31,8 @@ def _lines(told: Json) -> Iterator[str]:
     yield from _jobs(told["active"]["jobs"])
     yield from _runs("running", told["active"]["runs"])
     yield from _runs("ended", told["recent"])
+    for fill in told["fills"]:
+        yield f"filling: {fill_line(fill)}"
     for hunt in told["hunts"]:
         name = f"hunt {hunt['hunt']} {hunt['version']} ({hunt['status']})"
         yield f"{name} on {hunt['workspace']}: {_judged(hunt)}"
@@ -60,6 +62,16 @@ def _today(today: Json) -> Iterator[str]:
     for name in (name for name, one in today.items() if one["reached"]):
         setting = f"TIDEHUNT_{name.upper()}_A_DAY"
         yield f"REACHED: {setting}; what needs more waits for 00:00 UTC, or for a higher cap"
+
+
+def fill_line(fill: Json) -> str:
+    """A fill of gaps, and how far it is."""
+    came = (
+        f"{fill['started']} started, {fill['empty']} without data, {fill['judged']} judged before"
+    )
+    span = f"{fill['start'][:16]} to {fill['end'][:16]}"
+    line = f"{fill['fill']}, {span}, left until {fill['left_until'][:16]}: {came}"
+    return f"{line}; {fill['reason']}" if fill["reason"] else line
 
 
 def _judged(hunt: Json) -> str:
