@@ -10,6 +10,8 @@ jobs              runs that are due -> a plan -> one Spark job, watched to its e
 delivery          findings -> requests within limits
 deliveries        a run's results -> the findings table, its incidents, the read-back
 incidents         case + findings + what Sentinel holds -> create, update, stay quiet
+health            heartbeats, ended runs and alarms -> the health table; what could not be told yet
+alarms            what stands still or is silent; arrivals counts what comes, health_rows words it
 requests          what HTTP asks for
 records           the ledger's documents and where they lie
 hunt_specs, settings, errors, model, messages, queries, ports, contract

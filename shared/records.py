@@ -14,6 +14,9 @@ budget/<day>.json                         what the day has spent
 cases/<2 hex>/<case key>.json             what is remembered of a case
 requests/<id>.json                        what HTTP asked for
 health/ignored.json                       tables and events that nobody hunts on, said once
+health/arrivals.json                      what events told of lately, and each table's newest hour
+health/alarms.json                        what stands still or is silent
+health/owed.json                          health rows and messages that nobody took yet
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ def _lines(told: Json) -> Iterator[str]:
         f"waiting: {waiting['marks']} marked hours, {waiting['requests']} requests, "
         f"{waiting['slots']} slots"
     )
+    yield from _alarms(told)
     yield from _jobs(told["active"]["jobs"])
     yield from _runs("running", told["active"]["runs"])
     yield from _runs("ended", told["recent"])
@@ -35,6 +36,18 @@ def _lines(told: Json) -> Iterator[str]:
         yield f"hunt left out: {fault}"
     if told["ignored_tables"]:
         yield f"exported, but no hunt reads them: {', '.join(told['ignored_tables'])}"
+
+
+def _alarms(told: Json) -> Iterator[str]:
+    for one in told["alarms"]:
+        yield f"ALARM {one['alarm']} {one['subject']} since {one['since'][:19]}: {one['reason']}"
+        yield f"  {one['mend']}"
+    untold = told["untold"]
+    if any(untold.values()):
+        yield (
+            f"not told yet: {untold['rows']} health rows, {untold['messages']} messages; "
+            f"{untold['lost']} lost"
+        )
 
 
 def _judged(hunt: Json) -> str:
