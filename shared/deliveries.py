@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from shared import contract as c
-from shared import delivery
+from shared import delivery, health
 from shared import messages as m
 from shared.archive import ended_run
 from shared.cases import Cases, settle_incidents
@@ -32,6 +32,7 @@ from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
+from shared.runs import delivered_message
 
 log = logging.getLogger("tidehunt.deliveries")
 HOLD_AFTER = 3600.0
@@ -116,9 +117,16 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
     if run.step == "sending":
         _send_parts(item)
     if item.run.step == "incidents" and turn.has_room():
+        _tell_delivered(item)
         settle_incidents(item.cases, lambda: item.run, _news(item), item.decide)
     if item.run.step == "read-back" and turn.now() >= (item.run.next_at or turn.now()):
         _read_back(item)
+
+
+def _tell_delivered(item: Delivery) -> None:
+    """Tell playbooks before the first case is settled: after a crash rather twice than never."""
+    if item.run.case == 0 and item.run.refused_since is None:
+        health.announce(item.turn, delivered_message(item.run))
 
 
 # --- sending ----------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
-from shared import __version__, fills, pauses, pools, requests, schedule, spend
+from shared import __version__, alarms, fills, pauses, pools, requests, schedule, spend
+from shared.alarms import Alarm, Alarms
 from shared.archive import find_run
 from shared.breaker import is_open
 from shared.callers import OPERATOR, READER, caller, may
@@ -17,7 +19,9 @@ from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
 from shared.estimates import estimate
+from shared.health import OWED, Owed
 from shared.model import (
+    RUN_TERMINAL,
     Budget,
     HuntSpec,
     Ignored,
@@ -222,7 +226,14 @@ def run_summary(run: Run) -> Json:
         "counts": dict(vars(run.counts)),
         "code_hash": run.code_hash,
         "params": run.params,
+        "changes": {change: f"POST /api/runs/{run.id}/{change}" for change in _changes(run)},
     }
+
+
+def _changes(run: Run) -> list[str]:
+    """What a person may ask for a run as it is."""
+    fitting = [change for change, statuses in requests.FITS.items() if run.status in statuses]
+    return fitting if run.status in RUN_TERMINAL else [*fitting, "cancel"]
 
 
 def _window(window: Window) -> Json:
@@ -261,6 +272,8 @@ def status(deployment: Deployment) -> Answer:
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
+        "alarms": _alarms(deployment, [kept.value for kept in runs]),
+        "untold": _untold(deployment),
         "budget": dict(vars(budget)) if budget else None,
         "today": spend.today(budget, deployment.settings) if budget else {},
         "quarantined": _quarantined(records),
@@ -352,6 +365,46 @@ def _quarantined(records: Records) -> Json:
     """Path -> why, of what a turn has met and of what was met in telling the rest."""
     kept = records.the_one(Unusable(), UNUSABLE)
     return {**(kept.value.documents if kept else {}), **records.quarantine.met}
+
+
+def _alarms(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
+    """What stands still or is silent; a held run shows as soon as it is held."""
+    known = {
+        name: alarm
+        for kept in deployment.records.usable(Alarms, [alarms.PATH])
+        for name, alarm in kept.value.known.items()
+        if alarm.kind != "RunHeld"
+    }
+    by_id = {run.id: run for run in runs}
+    return [
+        *map(_alarm, alarms.held(runs)),
+        *(_alarm(_in_words(one, by_id.get(one.subject))) for one in known.values()),
+    ]
+
+
+def _in_words(alarm: Alarm, run: Run | None) -> Alarm:
+    """What a run's alarm leaves to the run to say."""
+    if alarm.reason or run is None:
+        return alarm
+    reason = f"{run.status} without results: {run.reason}".rstrip(": ")
+    return replace(alarm, reason=reason, mend=f"tidehunt explain {run.id}")
+
+
+def _alarm(alarm: Alarm) -> Json:
+    return {
+        "alarm": alarm.kind,
+        "subject": alarm.subject,
+        "since": alarm.since.isoformat(),
+        "reason": alarm.reason,
+        "mend": alarm.mend,
+    }
+
+
+def _untold(deployment: Deployment) -> Json:
+    """Health rows and messages that nobody has taken yet, and those that had to be given up."""
+    kept = next(iter(deployment.records.usable(Owed, [OWED])), None)
+    owed = kept.value if kept else Owed()
+    return {"rows": len(owed.rows), "messages": len(owed.messages), "lost": owed.lost}
 
 
 ROUTE_ROLES: Mapping[str, str] = {

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared import schedule
+from shared import arrivals, schedule
+from shared.arrivals import Arrivals
 from shared.contract import (
     day_key,
     export_container,
@@ -23,6 +24,7 @@ from shared.contract import (
     hour_start,
     is_hour_key,
     parse_export_blob,
+    workspace_key,
 )
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
@@ -36,6 +38,8 @@ OLDEST_MARK = timedelta(days=35)
 FUTURE_MARK = timedelta(hours=1)
 HOURS_LISTED_ALONE = 3
 """Up to this many hours of a day are listed one by one; more by one listing of the day."""
+TOLD_WITHIN = timedelta(hours=3)
+"""A blob of an older hour is late, or history that a first look finds: no event is missed."""
 Place = tuple[str, str, str]
 """Workspace, table, day."""
 _MARK = re.compile(rf"{MARKS}(?P<workspace>[^/]+)/(?P<table>[^/]+)/(?P<hour>\d{{10}})")
@@ -48,6 +52,8 @@ class Batch:
     days: list[tuple[Kept[DayRecord], DayRecord]] = field(default_factory=list)
     hours: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     marks: list[tuple[tuple[str, str], Entry]] = field(default_factory=list)
+    fresh: int = 0
+    """New blobs of the last hours; one that has grown raises no event and does not count."""
 
 
 def mark_export(deployment: Deployment, container: str, path: str) -> str:
@@ -81,7 +87,24 @@ def take_marks(turn: Turn) -> int:
         if _observed(turn.deployment, batch, (workspace, table, day), hours):
             batch.marks.extend(((workspace, table), entry) for entry in entries)
     _apply(turn, batch)
+    _remember(turn, batch, len(batch.marks), 0)
     return len(batch.marks)
+
+
+def _remember(turn: Turn, batch: Batch, told: int, found: int) -> None:
+    """Count what came; a count that is lost is missed by nobody."""
+    if not told and not batch.hours:
+        return
+    records, now = turn.deployment.records, turn.now()
+    try:
+        kept = records.load(Arrivals, arrivals.PATH) or Kept(arrivals.PATH, Arrivals(), None)
+        after = arrivals.heard(kept.value, now, told, found)
+        for (workspace, table), hours in batch.hours.items():
+            after = arrivals.came(after, f"{workspace_key(workspace)}/{table}", hours, now)
+        if after != kept.value:
+            records.save(kept, after)
+    except TidehuntError as error:
+        log.warning("arrivals are not counted: %s", error)
 
 
 def _grouped(turn: Turn) -> dict[tuple[str, str, str], list[Entry]]:
@@ -155,6 +178,7 @@ def _sweep_places(turn: Turn, places: Sequence[Place]) -> str:
         _observed(turn.deployment, batch, place)
         last = str(place)
     _apply(turn, batch)
+    _remember(turn, batch, 0, batch.fresh)
     return "" if not places or last == str(places[-1]) else last
 
 
@@ -208,6 +232,11 @@ def _observe(
         )
         for hour, found in changed.items()
     }
+    batch.fresh += sum(
+        max(0, found.blobs - (known.blobs if (known := kept.value.hours.get(hour)) else 0))
+        for hour, found in changed.items()
+        if hour_start(hour) >= deployment.clock() - TOLD_WITHIN
+    )
     batch.days.append((kept, replace(kept.value, hours={**kept.value.hours, **merged})))
     batch.hours[workspace, table].update(changed)
 

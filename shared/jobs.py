@@ -104,13 +104,10 @@ def _decide(turn: Turn, kept: Kept[Job], event: m.Event) -> tuple[Kept[Job], Com
 
 
 def decide_and_save(turn: Turn, runs: Runs, path: str, event: m.Event) -> Kept[Run]:
-    """Let a run decide, save it, then act on its commands."""
+    """Let a run decide and save it; what its status calls for is done by who finds it so."""
     kept = runs[path]
-    after, commands = decide_run(kept.value, event)
+    after, _ = decide_run(kept.value, event)
     runs[path] = turn.deployment.records.save(kept, after)
-    for command in commands:
-        if isinstance(command, m.Announce):
-            turn.deployment.announce(command)
     return runs[path]
 
 

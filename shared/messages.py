@@ -232,9 +232,12 @@ class Cancel:
     engine_id: str
 
 
+# --- to playbooks -----------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Announce:
-    """Tell playbooks, under an event id that a repeat shares."""
+    """What playbooks are told, under an event id that a repeat shares."""
 
     event_id: str
     kind: str
@@ -242,4 +245,4 @@ class Announce:
     data: Json
 
 
-Command = Submit | Cancel | Announce
+Command = Submit | Cancel

@@ -286,6 +286,8 @@ class Claim:
     until: datetime
     began: datetime
     ended: datetime | None = None
+    beat: datetime | None = None
+    """When a turn sent the last heartbeat to the health table."""
 
 
 @dataclass(frozen=True)

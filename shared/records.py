@@ -24,6 +24,9 @@ archive/y=/m=.jsonl.gz                    what was done in a month, 35 days afte
 
 Days, budgets and cases stay for ever: nothing lists them, and a run that a person asks for reads
 days of any age. What there is one of has a spare, `<name>.spare.json`, in use while it is broken.
+health/arrivals.json                      what events told of lately, and each table's newest hour
+health/alarms.json                        what stands still or is silent
+health/owed.json                          health rows and messages that nobody took yet
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared import messages as m
-from shared.model import RUN_TERMINAL, Counts, Cursor, Job, Run
+from shared.model import Counts, Cursor, Job, Run
 
 Commands = tuple[m.Command, ...]
 LOOKS_BEFORE_LOST = 2
@@ -46,10 +46,7 @@ class Row:
 def decide_run(run: Run, event: m.Event) -> tuple[Run, Commands]:
     """The run after the event, and what to do once it is saved. Raises IllegalEvent."""
     after, commands = _row(RUN_TABLE, run.status, event).apply(run, event)
-    after = replace(after, since=event.at) if after.status != run.status else after
-    if after.status in RUN_TERMINAL:
-        commands = (*commands, _run_ended(after))
-    return after, commands
+    return (replace(after, since=event.at) if after.status != run.status else after), commands
 
 
 def decide_job(job: Job, event: m.Event) -> tuple[Job, Commands]:
@@ -118,7 +115,7 @@ def _row_set_aside(run: Run, event: m.RowSetAside) -> tuple[Run, Commands]:
 
 
 def _all_sent(run: Run, _event: m.AllSent) -> tuple[Run, Commands]:
-    return replace(run, step="incidents", next_at=None), (_delivered(run),)
+    return replace(run, step="incidents", next_at=None), ()
 
 
 def _case_settled(run: Run, event: m.CaseSettled) -> tuple[Run, Commands]:
@@ -209,12 +206,14 @@ def _cancel_run(run: Run, event: m.CancelAsked) -> tuple[Run, Commands]:
     return replace(run, status="cancelled", reason=event.reason + partial, next_at=None), ()
 
 
-def _run_ended(run: Run) -> m.Announce:
+def ended_message(run: Run) -> m.Announce:
+    """What playbooks are told of a run that has ended."""
     data = {"runId": run.id, "hunt": run.hunt, "status": run.status, "reason": run.reason}
     return m.Announce(f"{run.id}-ended", "Tidehunt.RunEnded", f"runs/{run.id}", data)
 
 
-def _delivered(run: Run) -> m.Announce:
+def delivered_message(run: Run) -> m.Announce:
+    """What playbooks are told when a run's findings are sent, and before its incidents are."""
     data = {"runId": run.id, "hunt": run.hunt, "findings": run.counts.sent}
     return m.Announce(f"{run.id}-delivered", "Tidehunt.FindingsDelivered", f"runs/{run.id}", data)
 

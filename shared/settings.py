@@ -148,6 +148,9 @@ class Settings:
         _workspace, "workspace that holds the findings table; default: the first of WORKSPACES", ""
     )
     stream: str = _setting(_text, "stream of the data collection rule", "Custom-TidehuntFindings")
+    health_stream: str = _setting(
+        _text, "stream of the same rule for the health table", "Custom-TidehuntHealth"
+    )
     query_endpoint: str = _setting(
         _endpoint, "Log Analytics query endpoint", "https://api.loganalytics.azure.com/v1"
     )
@@ -193,6 +196,22 @@ class Settings:
     )
     stale_turn_seconds: float = _setting(
         _number(5, 86_400), "age of the last turn at which any event takes one itself", 300.0
+    )
+    heartbeat_seconds: float = _setting(
+        _number(1, 900), "how often a turn sends a heartbeat to the health table", 300.0
+    )
+    late_seconds: float = _setting(
+        _number(60, 604_800), "how late a hunt or a run may be before an alarm says so", 7200.0
+    )
+    dark_seconds: float = _setting(
+        _number(60, 2_592_000),
+        "how long a table that had data may be silent, if that is longer than it usually is",
+        21_600.0,
+    )
+    events: str = _setting(
+        _choice("expected", "none"),
+        "none: timers only, on purpose; no alarm says that events are missing",
+        "expected",
     )
     unknown_seconds: float = _setting(
         _number(1, 3600), "wait before a submission with a lost answer is looked up", 120.0

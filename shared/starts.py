@@ -26,11 +26,12 @@ from shared.timeline import HuntRecord
 log = logging.getLogger("tidehunt.starts")
 
 
-def start_due(turn: Turn, busy: Collection[str]) -> None:
+def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, HuntRecord]]) -> None:
     """Save a waiting run for every slot that is due. One hunt's trouble spares the others.
 
     `busy` are the ids of unfinished runs: their slots wait for them. Before the lake was listed
     once nothing starts: which slot is the newest, and what its window holds, is not known yet.
+    `seen` gets each hunt's time line as it is left.
     """
     sweeps = turn.deployment.records.the_one(Sweeps(), SWEEPS)
     if sweeps is None or sweeps.value.month is None or paused(turn.deployment.records):
@@ -40,14 +41,14 @@ def start_due(turn: Turn, busy: Collection[str]) -> None:
             if spec.status not in ("live", "shadow") or not turn.has_room():
                 continue
             try:
-                _start_slots(turn, spec, workspace, busy)
+                seen.append((spec, _start_slots(turn, spec, workspace, busy)))
             except TidehuntError as error:
                 log.log(level(error), "hunt %s in %s: %s", spec.module, workspace, error)
             except Exception:
                 log.exception("hunt %s in %s: unexpected", spec.module, workspace)
 
 
-def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> None:
+def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> HuntRecord:
     deployment, now = turn.deployment, turn.now()
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
@@ -75,6 +76,7 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
     record = schedule.skipped(spec, record)
     if record != kept.value:
         deployment.records.save(kept, record)
+    return record
 
 
 def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) -> HuntRecord:

@@ -183,6 +183,7 @@ class House:
     sink: MemoryFindingSink
     incidents: MemoryIncidentSink
     notifier: MemoryNotifier
+    health: MemoryFindingSink
     hunting: Hunting = one_beacon
 
     def beside(self, owner: str, **changes: Any) -> Deployment:
@@ -324,7 +325,7 @@ def build(hunts: Iterable[HuntSpec] | None = None, **changes: str) -> House:
     wire = Wire(clock=clock)
     ledger, exports, results = MemoryLedger(wire), MemoryExportLake(wire), MemoryResultLake(wire)
     engine, sink, incidents = MemoryEngine(wire), MemoryFindingSink(wire), MemoryIncidentSink(wire)
-    notifier = MemoryNotifier(wire)
+    notifier, health = MemoryNotifier(wire), MemoryFindingSink(wire, "health.send")
     deployment = Deployment(
         settings=settings(**changes),
         hunts=[spec()] if hunts is None else list(hunts),
@@ -333,15 +334,15 @@ def build(hunts: Iterable[HuntSpec] | None = None, **changes: str) -> House:
         results=results,
         engine=engine,
         sink=sink,
+        health=health,
         workspace=MemoryWorkspace(sink, wire),
         incidents=incidents,
         notifier=notifier,
         clock=clock,
         owner="host-1",
     )
-    return House(
-        deployment, clock, wire, ledger, exports, results, engine, sink, incidents, notifier
-    )
+    others = (ledger, exports, results, engine, sink, incidents, notifier, health)
+    return House(deployment, clock, wire, *others)
 
 
 def two_quick_hunts(**changes: str) -> House:

@@ -28,6 +28,7 @@ def _lines(told: Json) -> Iterator[str]:
         f"waiting: {waiting['marks']} marked hours, {waiting['requests']} requests, "
         f"{waiting['slots']} slots"
     )
+    yield from _alarms(told)
     yield from _jobs(told["active"]["jobs"])
     yield from _runs("running", told["active"]["runs"])
     yield from _runs("ended", told["recent"])
@@ -72,6 +73,18 @@ def fill_line(fill: Json) -> str:
     span = f"{fill['start'][:16]} to {fill['end'][:16]}"
     line = f"{fill['fill']}, {span}, left until {fill['left_until'][:16]}: {came}"
     return f"{line}; {fill['reason']}" if fill["reason"] else line
+
+
+def _alarms(told: Json) -> Iterator[str]:
+    for one in told["alarms"]:
+        yield f"ALARM {one['alarm']} {one['subject']} since {one['since'][:19]}: {one['reason']}"
+        yield f"  {one['mend']}"
+    untold = told["untold"]
+    if any(untold.values()):
+        yield (
+            f"not told yet: {untold['rows']} health rows, {untold['messages']} messages; "
+            f"{untold['lost']} lost"
+        )
 
 
 def _judged(hunt: Json) -> str:
