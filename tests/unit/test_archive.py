@@ -187,7 +187,11 @@ def test_what_a_run_did_is_not_done_again_for_lying_in_the_archive(home: House) 
     assert home.runs()[again].counts.unchanged == 1 and len(home.sink.rows) == rows
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"{"), gzip.compress(b"{}")[:-5]])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b"{"), gzip.compress(b"{}")[:-5]],
+    ids=["no gzip", "no JSON", "cut off"],
+)
 def test_a_broken_month_is_never_written_over(home: House, content: bytes) -> None:
     run = a_done(1)
     finish(home, [run])
