@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
-from shared import __version__, pauses, pools, requests, schedule, spend
-from shared.breaker import is_open
+from shared import __version__, pauses, requests, schedule
 from shared.callers import OPERATOR, READER, caller, may
-from shared.contract import RUN_ID, day_key, workspace_key
+from shared.contract import RUN_ID, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, TidehuntError, Transient
 from shared.model import Claim, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.obstacles import obstacles
 from shared.records import MARKS, REQUESTS
 from shared.timeline import HuntRecord
 
@@ -194,15 +194,13 @@ def status(deployment: Deployment) -> Answer:
     runs, jobs = records.runs(), records.jobs()
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
-    budget = records.budget(day_key(deployment.clock())).value
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
         **_clocks(deployment),
-        "pause": _pause(deployment),
-        "pool": _pool(deployment, [kept.value for kept in jobs]),
+        **obstacles(deployment, [kept.value for kept in jobs]),
         "idle": not (marks or asked or runs or jobs or slots),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
         "active": {
@@ -213,32 +211,6 @@ def status(deployment: Deployment) -> Answer:
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
-        "budget": dict(vars(budget)),
-        "today": spend.today(budget, deployment.settings),
-    }
-
-
-def _pause(deployment: Deployment) -> Json | None:
-    pause = pauses.paused(deployment.records)
-    if pause is None:
-        return None
-    return {
-        "since": _time(pause.since),
-        "reason": pause.reason,
-        "by": pause.by,
-        "mend": "POST /api/resume, or `tidehunt resume`: nothing new starts until then",
-    }
-
-
-def _pool(deployment: Deployment, jobs: Sequence[Job]) -> Json:
-    breaker = pools.as_seen(deployment, jobs)
-    return {
-        "pool": breaker.pool,
-        "breaker": "open" if is_open(breaker) else "closed",
-        "since": _time(breaker.since),
-        "reason": breaker.reason if is_open(breaker) else "",
-        "next_try": _time(breaker.next_try),
-        "probe": breaker.probe or None,
     }
 
 
