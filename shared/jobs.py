@@ -12,7 +12,7 @@ from shared import messages as m
 from shared import pools, schedule, spend
 from shared.copies import record_copies
 from shared.deployment import Turn
-from shared.errors import OutcomeUnknown, Permanent, TidehuntError, Transient
+from shared.errors import OutcomeUnknown, Permanent, Throttled, TidehuntError, Transient
 from shared.manifests import read_manifest
 from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
@@ -145,6 +145,8 @@ def _post(turn: Turn, job: Job) -> m.Event:
     except OutcomeUnknown as error:
         log.warning("submission of %s not answered: %s", job.id, error)
         return m.SubmitUnanswered(turn.now(), turn.later(settings.unknown_seconds))
+    except Throttled as error:
+        return m.SubmitRefused(turn.now(), str(error), retry_at=turn.later(error.retry_after))
     except Transient as error:
         return m.SubmitRefused(turn.now(), str(error))
     except Permanent as error:
