@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import deliveries, intake, jobs, requests, schedule, starts
+from shared import deliveries, intake, jobs, requests, starts
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, Conflict, TidehuntError
 from shared.jobs import Runs
 from shared.model import RUN_TERMINAL, Claim, Json, Run
-from shared.records import Kept, Records, done_path, run_path
+from shared.records import Kept, Records, run_path
 
 log = logging.getLogger("tidehunt.control_loop")
 CLAIM = "turn.json"
@@ -186,14 +186,8 @@ def _put_away(records: Records, kept: Kept[Run]) -> None:
 
 
 def _declare_gap(records: Records, run: Run) -> None:
-    """A slot that no revision has judged is a gap, not a hole."""
-    stem = run.id.removesuffix(f"-r{run.revision}")
-    for revision in range(run.revision):
-        earlier = records.load(Run, done_path(f"{stem}-r{revision}"))
-        if earlier is not None and earlier.value.status == "done":
-            return
     hunt = records.hunt(run.hunt_guid, run.workspace)
-    after = schedule.unjudged(hunt.value, run.id, run.slot, f"run {run.id} {run.status}")
+    after = starts.once_ended(records, hunt.value, run)
     if after != hunt.value:
         records.save(hunt, after)
 

@@ -24,7 +24,7 @@ from shared.jobs import Runs, decide_and_save
 from shared.model import HuntSpec, Request, Run, Window
 from shared.records import REQUESTS, Kept, done_path, run_path
 from shared.schedule import Due
-from shared.starts import create, live_run, reserve_run
+from shared.starts import create, live_run, once_judged, reserve_run
 from shared.timeline import Slot
 
 log = logging.getLogger("tidehunt.requests")
@@ -203,9 +203,9 @@ def _judge_again(turn: Turn, spec: HuntSpec, run: Run) -> None:
         raise Transient("the hunt's runs of the day are used up", where=run.id)
     item = Due(key, run.slot, run.window, run.revision + 1, by_schedule=True)
     again = live_run(turn, spec, run.workspace, item)
-    created = create(turn.deployment, again)
+    found = create(turn.deployment, again)
     # A crash here finds the new run by its id, and the slot still naming the old one.
-    records.save(hunt, schedule.judged(hunt.value, item, again.id, created))
+    records.save(hunt, once_judged(records, hunt.value, item, found))
 
 
 def _asked_again(run: Run, now: datetime) -> Request:
