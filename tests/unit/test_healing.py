@@ -84,7 +84,7 @@ def test_events_change_nothing_but_the_time(without_events: Json, events: int, s
 
 
 def script(home: House, minutes: int = 60) -> None:
-    """One day of both hunts from its blobs to its incidents; a turn that fails is another host's."""
+    """One day of both hunts from its blobs to its incidents; each failed turn is another host's."""
     home.land(["2026030922", "2026030923"], event=False)
     for minute in range(minutes):
         if minute % 5 == 0 and minute and _is_over(home):
