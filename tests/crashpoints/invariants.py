@@ -121,6 +121,7 @@ def at_the_end(world: World, end: End) -> Iterator[str]:
         yield from _left(world)
         return
     yield from _runs(world, end)
+    yield from _told(world, end)
     yield from _rows(world, end)
     yield from _ids(world)
     yield from _incidents(world, end)
@@ -157,6 +158,16 @@ def _runs(world: World, end: End) -> Iterator[str]:
     for job in world.home.engine.jobs.values():
         if job.state in ("queued", "running"):
             yield f"10: {job.job_id} is {job.state} still"
+
+
+def _told(world: World, end: End) -> Iterator[str]:
+    """9: of each ended run the health table and the playbooks are told, of its findings too."""
+    told = world.told()
+    for run_id, status in end.runs.items():
+        delivered = [f"{run_id}-delivered"] if status == "done" else []
+        for what in (f"{run_id} {status}", f"{run_id}-ended", *delivered):
+            if what not in told:
+                yield f"9: nobody was told: {what}"
 
 
 def _rows(world: World, end: End) -> Iterator[str]:

@@ -15,6 +15,7 @@ from shared import control_loop, events, requests
 from shared.deployment import Deployment
 from shared.errors import BadInput, OutcomeUnknown, TidehuntError, Transient
 from shared.model import StorageEvent
+from shared.records import Records
 from tests.simulation.faults import acts
 from tests.unit.house import Crash, House
 
@@ -154,9 +155,9 @@ class World:
 
     def _call(self, what: str, work: Callable[[Deployment, str], object], subject: str) -> bool:
         """One call into the process that lives; True when it was answered."""
-        # No process relies on its name for longer than a call: each beat and crash has another.
-        owner = f"host-{self.now():%H%M}-{self.crashes}"
-        host = replace(self.home.deployment, owner=owner)
+        # A call relies on nothing that its process knew before: each has a fresh one.
+        owner, records = f"host-{self.now():%H%M}-{self.crashes}", Records(self.home.ledger)
+        host = replace(self.home.deployment, owner=owner, records=records)
         self.say(f"{owner}: {what}")
         self.last = ""
         try:
@@ -216,8 +217,8 @@ class World:
     def key(self) -> tuple[int, ...]:
         """Equal for worlds whose future is the same: 64 bits a store.
 
-        ETags are left out, since no process lives on that could have read one; and what was
-        announced, since nobody judges it.
+        ETags are left out, since no process lives on that could have read one, and how often
+        something was told, since only once is asked for.
         """
         home = self.home
         blobs = (home.ledger._blobs.held, home.results._blobs.held)
@@ -225,16 +226,22 @@ class World:
         return (
             *(hash(frozenset((path, one.content) for path, one in held.items())) for held in blobs),
             *(hash(frozenset((path, one.etag) for path, one in held.items())) for held in lake),
-            hash(home.clock.now),
+            *map(hash, (home.clock.now, self.told())),
             *map(_hashed, (vars(self.progress), home.engine.jobs, home.engine.requests)),
             *map(_hashed, (home.sink.rows, home.sink.payloads, home.incidents.comments)),
             _hashed({name: one.properties for name, one in home.incidents.incidents.items()}),
         )
 
+    def told(self) -> frozenset[str]:
+        """What playbooks and the health table were told of runs, once or more often."""
+        rows = [row for row in self.home.health.rows if "RunId" in row]
+        messages = [event_id for event_id, *_ in self.home.notifier.events]
+        return frozenset([*messages, *(f"{row['RunId']} {row['Status']}" for row in rows)])
+
     def _stores(self) -> list[object]:
         home = self.home
         blobs = [home.ledger._blobs, home.results._blobs, *home.exports._tables.values()]
-        services = [home.engine, home.sink, home.incidents, home.notifier]
+        services = [home.engine, home.sink, home.health, home.incidents, home.notifier]
         return [home.clock, self.progress, *blobs, *services]
 
 
