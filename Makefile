@@ -61,6 +61,7 @@ bench-beacons: test-set
 
 docs: test-set
 	@$(PY) -m workbench.docs
+	@$(PY) -m tests.contract.wire_table
 
 lock:
 	@"$${PYTHON:-python3}" -m venv build/lock && build/lock/bin/python -m pip install --quiet $(UV)

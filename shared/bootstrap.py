@@ -82,13 +82,15 @@ def build(environment: Mapping[str, str]) -> Deployment:
 def _credential(settings: Settings) -> TokenCredential:
     from azure.identity import DefaultAzureCredential
 
-    # Unbounded by default: a silent identity endpoint would outlast the turn.
+    # Unbounded by default: a silent identity endpoint would outlast the turn. An answer is final,
+    # since azure-core sleeps for whatever Retry-After says; a lost one is asked for once more.
     return DefaultAzureCredential(
         managed_identity_client_id=settings.identity_client_id or None,
         exclude_interactive_browser_credential=True,
         retry_total=1,
-        connection_timeout=settings.call_seconds / 2,
-        read_timeout=settings.call_seconds / 2,
+        retry_status=0,
+        connection_timeout=settings.call_seconds / 4,
+        read_timeout=settings.call_seconds / 4,
     )
 
 
