@@ -12,6 +12,7 @@ deliveries        a run's results -> the findings table, its incidents, the read
 incidents         case + findings + what Sentinel holds -> create, update, stay quiet
 requests          what HTTP asks for
 records           the ledger's documents and where they lie
+log_lines         what it logs, a JSON line a record
 hunt_specs, settings, errors, model, messages, queries, ports, contract
 adapters          one file a service
 """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared import __version__, ports
+from shared import __version__, log_lines, ports
 from shared.control_loop import heartbeat
 from shared.deployment import Deployment
 from shared.errors import Permanent, TidehuntError
@@ -49,6 +49,7 @@ def deployment() -> Deployment:
     """This process's deployment, made at the first call. BadSettings when it cannot be."""
     with _lock:
         if not _deployments:
+            log_lines.install()
             _deployments.append(build(os.environ))
         return _deployments[0]
 

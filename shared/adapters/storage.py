@@ -148,7 +148,7 @@ class BlobLedger:
         def request(options: Options) -> str:
             with translated("write a document", self._where(path), acts=True):
                 written = blob.upload_blob(content, content_settings=_JSON, **condition, **options)
-            return quoted(written["etag"])
+                return quoted(written["etag"])
 
         try:
             return twice(request, patience)
