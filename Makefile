@@ -19,6 +19,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make test                 every test
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
+  make fuzz MINUTES=30      noise into every parser, for minutes each
   make check                format, lint, types, import rules: what a commit has to pass
   make bench-beacons        recall and false positives beside other detectors, on made logs
   make docs                 write the generated parts of the docs again
@@ -31,7 +32,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate killtest check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate killtest fuzz check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -49,6 +50,9 @@ killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)
 simulate: test-set
 	@$(PY) -m tests.simulation $(SEEDS) $(ARGS)
+
+fuzz: test-set
+	@$(PY) -m tests.fuzzing --minutes "$${MINUTES:-30}" $(ARGS)
 
 check: test-set
 	$(PY) -m ruff format --check .
