@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,6 +138,21 @@ def test_an_unexpected_error_of_a_delivery_is_told_without_its_words(heard: list
     home.wire.hook = refuse("sink.send", ValueError(f"bad row {CANARY}"))
     assert CANARY not in str(step(home).reason)
     assert "ValueError" in heard[-1] and CANARY not in "".join(heard)
+
+
+def test_the_apps_process_speaks_in_json_lines() -> None:
+    code = """
+import logging, sys
+from shared import bootstrap
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+bootstrap.deployment()
+logging.getLogger("tidehunt.x").warning("one\\ntwo")
+"""
+    environment = {**os.environ, **house.environment()}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert json.loads(ran.stdout.splitlines()[-1])["message"] == "one\ntwo"
 
 
 def test_a_turn_with_nothing_to_do_says_nothing(heard: list[str]) -> None:
