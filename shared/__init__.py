@@ -21,6 +21,7 @@ fills, estimates  gaps that somebody wants filled, and what that costs
 backfill          a fill, a turn at a time -> runs behind the live ones
 classes           what each class of runs may take
 records           the ledger's documents and where they lie
+log_lines         what it logs, a JSON line a record
 hunt_specs, settings, errors, model, messages, queries, ports, contract
 adapters          one file a service
 """

@@ -40,6 +40,8 @@ PART_NAME = re.compile(r"part-[0-9]{5}\.jsonl")
 
 MANIFEST_BYTES = 1_000_000
 LINE_BYTES = 1_000_000
+BROKEN_LINE_BYTES = 64_000_000
+"""A line that goes on for longer was written by no job: it is not read to its end."""
 MANIFEST_NAME = "manifest.json"
 
 VIEWS: Mapping[str, tuple[str, ...]] = {

@@ -154,6 +154,8 @@ def _send_part(item: Delivery) -> None:
             if item.run.cursor == cursor:
                 _reserve(item, -size)  # surely nothing was taken
             raise
+    if reading.broken is not None and not item.paused:
+        raise reading.broken
     if reading.complete and not item.paused:
         item.decide(m.RowsSent(item.turn.now(), Cursor(part + 1, 0), 0))
 
@@ -164,18 +166,27 @@ class _Reading:
 
     turn: Turn
     complete: bool = True
+    broken: TooLarge | None = None
+    """A line without an end: what stands before it is sent all the same."""
 
 
 def _rows(item: Delivery, part: int, reading: _Reading) -> Iterator[Row]:
     """Rows still to send of a part, as far as there is room; bad lines become rows of their own."""
-    for line, end in _lines(item, part, item.run.cursor.offset):
-        if not reading.turn.has_room():
-            reading.complete = False
-            return
-        try:
-            yield _row(item, line, end)
-        except BadRow as error:
-            yield Row("", b"", end, bad=str(error))
+    try:
+        for line, end in _lines(item, part, item.run.cursor.offset):
+            if not reading.turn.has_room():
+                reading.complete = False
+                return
+            yield _row_or_bad(item, line, end)
+    except TooLarge as error:
+        reading.broken = error
+
+
+def _row_or_bad(item: Delivery, line: bytes, end: int) -> Row:
+    try:
+        return _row(item, line, end)
+    except BadRow as error:
+        return Row("", b"", end, bad=str(error))
 
 
 def _row(item: Delivery, line: bytes, end: int) -> Row:
