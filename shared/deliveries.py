@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from shared import contract as c
-from shared import delivery
+from shared import delivery, refusals, set_aside
 from shared import messages as m
 from shared.cases import Cases, settle_incidents
 from shared.delivery import BadRow, Row
@@ -31,6 +31,7 @@ from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
 from shared.records import done_path
+from shared.set_aside import SetAside
 
 log = logging.getLogger("tidehunt.deliveries")
 HOLD_AFTER = 3600.0
@@ -54,6 +55,8 @@ class Delivery:
     """FindingId -> content hash of what the revision before delivered."""
     paused: bool = False
     """The turn's room ran out: nothing more is sent in it, since rows are sent in order."""
+    aside: SetAside | None = None
+    """What was refused of the current part."""
 
     @property
     def run(self) -> Run:
@@ -126,10 +129,16 @@ def _send_parts(item: Delivery) -> None:
         if item.paused or not item.turn.has_room():
             return
         _send_part(item)
+    if refusals.is_the_sink(item.run, ended=True):
+        _doubt(item)
+        return
     counts = item.run.counts
     found = counts.sent + counts.unchanged + counts.set_aside
     if found != counts.rows:
-        raise Rejected(f"its parts hold {found} rows, its manifest says {counts.rows}")
+        raise Rejected(
+            f"its parts hold {found} rows, its manifest says {counts.rows}",
+            mend="nothing more is sent; ask for the run again, or abandon it",
+        )
     _write_delivered(item)
     item.decide(m.AllSent(item.turn.now()))
 
@@ -137,6 +146,7 @@ def _send_parts(item: Delivery) -> None:
 def _send_part(item: Delivery) -> None:
     """Send what is left of the current part, as far as the room goes."""
     part, reading = item.run.cursor.part, _Reading(item.turn.part(0.5))
+    item.aside = _open_aside(item, part, item.run.cursor.offset)
     for rows in delivery.requests(_rows(item, part, reading)):
         if item.paused:
             return
@@ -149,6 +159,7 @@ def _send_part(item: Delivery) -> None:
                 _reserve(item, -size)  # surely nothing was taken
             raise
     if reading.complete and not item.paused:
+        item.aside.settle()
         item.decide(m.RowsSent(item.turn.now(), Cursor(part + 1, 0), 0))
 
 
@@ -203,7 +214,7 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
     except (TooLarge, Rejected) as error:
         if len(rows) == 1:
             _set_aside(item, part, rows[0], error.what)
-            item.paused = not item.turn.has_room()
+            item.paused = item.paused or not item.turn.has_room()
             return
         for some in delivery.halves(rows):
             _send(item, part, some)
@@ -218,22 +229,28 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
 
 def _set_aside(item: Delivery, part: int, row: Row, reason: str) -> None:
     """Keep a refused row readable with its reason before the cursor passes it."""
-    path, kept = _aside(item)
-    kept[f"{part}:{row.end}"] = {
-        "part": item.manifest.parts[part],
-        "end": row.end,
-        "FindingId": row.finding_id,
-        "reason": reason,
-    }
-    item.turn.deployment.results.write(path, json.dumps(kept).encode())
-    item.decide(m.RowSetAside(item.turn.now(), Cursor(part, row.end)))
+    aside = item.aside or _open_aside(item, part, item.run.cursor.offset)
+    aside.add(row.end, row.finding_id, reason)
+    refusal = "" if row.bad else reason
+    item.decide(m.RowSetAside(item.turn.now(), Cursor(part, row.end), refusal))
+    if refusals.is_the_sink(item.run):
+        _doubt(item)
 
 
-def _aside(item: Delivery) -> tuple[str, Json]:
-    """Where the refused rows lie, and what lies there."""
-    path = f"{c.run_folder(item.run.job or '', item.run.id)}/set-aside.json"
-    content = item.turn.deployment.results.read(path, DELIVERED_BYTES)
-    return path, json.loads(content) if content else {}
+def _doubt(item: Delivery) -> None:
+    """Hold the run: what was refused one after another is not set aside after all."""
+    item.paused, last = True, item.run.cursor.part
+    item.decide(m.RowsDoubted(item.turn.now(), item.turn.later(HOLD_AFTER)))
+    # A crash here leaves them in the files until the cursor passes there again.
+    first = item.run.cursor
+    for part in range(first.part, min(last + 1, len(item.manifest.parts))):
+        _open_aside(item, part, first.offset if part == first.part else 0).settle()
+
+
+def _open_aside(item: Delivery, part: int, offset: int) -> SetAside:
+    folder = c.run_folder(item.run.job or "", item.run.id)
+    results = item.turn.deployment.results
+    return set_aside.open_part(results, folder, item.manifest.parts[part], offset)
 
 
 def _reserve(item: Delivery, size: int) -> None:
@@ -273,13 +290,17 @@ def _news(item: Delivery) -> Iterator[Evidence]:
 
 def _write_delivered(item: Delivery) -> None:
     """What the next revision need not send again: a refused row is not among it."""
-    aside = _aside(item)[1] if item.run.counts.set_aside else {}
-    refused = {one["FindingId"] for one in aside.values()}
+    refused = _refused_ids(item) if item.run.counts.set_aside else set()
     found = ((one.finding["FindingId"], one.content) for one in _findings(item))
     hashes = {name: content for name, content in found if name not in refused}
     body = {"schema": 1, "run_id": item.run.id, "findings": hashes}
     path = c.delivered_path(item.run.job or "", item.run.id)
     item.turn.deployment.results.write(path, json.dumps(body).encode())
+
+
+def _refused_ids(item: Delivery) -> set[str]:
+    folder = c.run_folder(item.run.job or "", item.run.id)
+    return set_aside.finding_ids(item.turn.deployment.results, folder, item.manifest.parts)
 
 
 def _delivered_before(turn: Turn, run: Run) -> Json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from shared import contract as c
 from shared import deliveries
 from shared.model import Json, Run
 from shared.records import Kept, run_path
@@ -59,6 +61,13 @@ def sent(home: House) -> list[str]:
 def ids(found: list[Json]) -> list[str]:
     """FindingIds of findings."""
     return [finding["FindingId"] for finding in found]
+
+
+def set_aside(home: House, run_id: str = a_run().id) -> list[Json]:
+    """What is set aside of a run, in order."""
+    held = home.results.paths(f"{c.run_folder(JOB, run_id)}/set-aside")
+    bodies = [json.loads(home.results.peek(blob.name) or b"") for blob in held]
+    return [row for body in bodies for row in body["rows"]]
 
 
 def poisoned(home: House, bad: str, error: Exception) -> None:
