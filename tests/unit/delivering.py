@@ -28,7 +28,8 @@ def delivering(found: list[Json] | None = None, *, run: Run | None = None, **cha
 
 def put(home: House, run: Run, found: list[Json], **body: Any) -> None:
     """A run in delivery with these findings as its results."""
-    counts = replace(run.counts, rows=len(found), withheld=body.get("withheld", 0))
+    rows = body.get("rows", len(found))
+    counts = replace(run.counts, rows=rows, withheld=body.get("withheld", 0))
     run = replace(run, status="delivering", step="sending", job=JOB, attempt=1, counts=counts)
     home.deployment.records.save(Kept(run_path(run), run, None), run)
     home.land_results(JOB, run.id, found, **body)
