@@ -9,6 +9,7 @@ runs              the two state machines: run and job
 jobs              runs that are due -> a plan -> one Spark job, watched to its end
 delivery          findings -> requests within limits
 refusals          refused rows: are they to blame, or is the sink
+delivered         what a run delivered, for the revision after it
 set_aside         where refused rows lie, with their reasons
 deliveries        a run's results -> the findings table, its incidents, the read-back
 incidents         case + findings + what Sentinel holds -> create, update, stay quiet

@@ -6,13 +6,12 @@ most one request, and a repeat carries the same FindingIds.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from shared import contract as c
-from shared import delivery, refusals, set_aside
+from shared import delivered, delivery, refusals, set_aside
 from shared import messages as m
 from shared.cases import Cases, settle_incidents
 from shared.delivery import BadRow, Row
@@ -30,15 +29,12 @@ from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
-from shared.records import done_path
 from shared.set_aside import SetAside
 
 log = logging.getLogger("tidehunt.deliveries")
 HOLD_AFTER = 3600.0
 """Seconds of refusal before a person is asked: a new role takes up to 30 minutes to arrive."""
 COUNTS_BEFORE_RESEND = 3
-DELIVERED_BYTES = 100_000_000
-"""A million findings, the most that a run may deliver, are 63 MB of ids and hashes."""
 
 
 @dataclass
@@ -103,6 +99,8 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
     manifest = read_manifest(turn.deployment.results, run.job or "", run.id)
     if manifest is None:
         raise Transient("the manifest cannot be read any more", where=run.id)
+    if manifest.rows != run.counts.rows:
+        raise Rejected(f"its manifest says {manifest.rows} rows, it said {run.counts.rows}")
     spec = turn.deployment.hunt(run.hunt)
     if spec is None:
         raise Rejected(
@@ -112,7 +110,7 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
         )
     item = Delivery(turn, runs, path, manifest, spec, Cases(turn, spec))
     if run.step != "read-back":
-        item.before = _delivered_before(turn, run)
+        item.before = delivered.before(turn, run)
     if run.step == "sending":
         _send_parts(item)
     if item.run.step == "incidents" and turn.has_room():
@@ -133,14 +131,19 @@ def _send_parts(item: Delivery) -> None:
         _doubt(item)
         return
     counts = item.run.counts
-    found = counts.sent + counts.unchanged + counts.set_aside
-    if found != counts.rows:
-        raise Rejected(
-            f"its parts hold {found} rows, its manifest says {counts.rows}",
-            mend="nothing more is sent; ask for the run again, or abandon it",
-        )
+    _expect_rows(item, counts.sent + counts.unchanged + counts.set_aside)
     _write_delivered(item)
     item.decide(m.AllSent(item.turn.now()))
+
+
+def _expect_rows(item: Delivery, held: int) -> None:
+    """Rejected when the parts hold other rows than when the results landed."""
+    rows = item.run.counts.rows
+    if held != rows:
+        raise Rejected(
+            f"its parts hold {held} rows, its manifest says {rows}",
+            mend="look into the run's folder; abandon the run and ask for it again",
+        )
 
 
 def _send_part(item: Delivery) -> None:
@@ -272,13 +275,16 @@ def _reserve(item: Delivery, size: int) -> None:
 
 def _findings(item: Delivery) -> Iterator[Evidence]:
     """The run's usable findings, best first."""
+    held = 0
     for part in range(len(item.manifest.parts)):
         for line, _ in _lines(item, part, 0):
+            held += 1
             try:
                 finding = delivery.read_finding(line, item.run)
             except BadRow:
                 continue
             yield Evidence(finding, delivery.content_hash(line))
+    _expect_rows(item, held)
 
 
 def _news(item: Delivery) -> Iterator[Evidence]:
@@ -293,35 +299,12 @@ def _write_delivered(item: Delivery) -> None:
     refused = _refused_ids(item) if item.run.counts.set_aside else set()
     found = ((one.finding["FindingId"], one.content) for one in _findings(item))
     hashes = {name: content for name, content in found if name not in refused}
-    body = {"schema": 1, "run_id": item.run.id, "findings": hashes}
-    path = c.delivered_path(item.run.job or "", item.run.id)
-    item.turn.deployment.results.write(path, json.dumps(body).encode())
+    delivered.write(item.turn, item.run, hashes)
 
 
 def _refused_ids(item: Delivery) -> set[str]:
     folder = c.run_folder(item.run.job or "", item.run.id)
     return set_aside.finding_ids(item.turn.deployment.results, folder, item.manifest.parts)
-
-
-def _delivered_before(turn: Turn, run: Run) -> Json:
-    """What the newest delivered revision before this one held, so that only changes are sent."""
-    stem = run.id.rsplit("-r", 1)[0]
-    for revision in range(run.revision - 1, -1, -1):
-        earlier = turn.deployment.records.load(Run, done_path(f"{stem}-r{revision}"))
-        if earlier is not None and earlier.value.status == "done":
-            path = c.delivered_path(earlier.value.job or "", earlier.value.id)
-            return _hashes(turn, path)
-    return {}
-
-
-def _hashes(turn: Turn, path: str) -> Json:
-    """A delivered.json's FindingIds; none when it cannot be used: all rows are sent again then."""
-    try:
-        content = turn.deployment.results.read(path, DELIVERED_BYTES)
-        return dict(json.loads(content)["findings"]) if content else {}
-    except (ValueError, KeyError, TypeError, TooLarge) as error:
-        log.warning("cannot be used: %s: %s", path, error)
-        return {}
 
 
 # --- read-back --------------------------------------------------------------------------------
