@@ -59,7 +59,7 @@ def cut(home: House, path: str, rows: int) -> None:
 CHANGES: dict[str, tuple[Callable[[House], None], str]] = {
     "the part under way is gone": (lambda home: gone(home, PART), "no such file"),
     "the next part is gone": (lambda home: gone(home, SECOND), "no such file"),
-    "the part under way ends before the cursor": (lambda home: cut(home, PART, 5), "rows, its manifest says 60"),
+    "the part under way ends before the cursor": (lambda home: cut(home, PART, 5), "says 60"),
     "the next part is shorter": (lambda home: cut(home, SECOND, 19), "59 rows, its manifest"),
     "the next part is empty": (lambda home: cut(home, SECOND, 0), "40 rows, its manifest"),
     "the next part holds more": (lambda home: grow(home, SECOND), "61 rows, its manifest"),
