@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,18 +31,28 @@ class _Blobs:
         self._wire = wire
         self._writes = 0
         self.held: dict[str, _Blob] = {}
+        self._order: list[str] = []
+        """The paths in order."""
 
     def write(self, path: str, content: bytes) -> str:
         self._writes += 1
         etag = f'"0x{self._writes:015X}"'
         modified = self._wire.clock().replace(microsecond=0)
-        self.held[_inside(path)] = _Blob(content, etag, modified)
+        if _inside(path) not in self.held:
+            insort(self._order, path)
+        self.held[path] = _Blob(content, etag, modified)
         return etag
+
+    def remove(self, path: str) -> None:
+        del self.held[path]
+        self._order.remove(path)
 
     def below(self, folder: str) -> list[tuple[str, _Blob]]:
         bare = folder.removesuffix("/")
         prefix = f"{_inside(bare)}/" if bare else ""
-        return sorted((path, blob) for path, blob in self.held.items() if path.startswith(prefix))
+        found = itertools.islice(self._order, bisect_left(self._order, prefix), None)
+        below = itertools.takewhile(lambda path: path.startswith(prefix), found)
+        return [(path, self.held[path]) for path in below]
 
     def stats(self, folder: str) -> list[BlobStat]:
         return [BlobStat(path, len(blob.content), blob.etag) for path, blob in self.below(folder)]
@@ -79,7 +91,7 @@ class MemoryLedger:
                 return
             if etag is not None:
                 self._expect(path, etag)
-            del self._blobs.held[path]
+            self._blobs.remove(path)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         with self._wire.request("ledger.list", prefix):
