@@ -19,6 +19,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make test                 every test
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
+  make mutants              plant a bug in each rule: which invariant tells, at which seed (SEEDS=2000)
   make check                format, lint, types, import rules: what a commit has to pass
   make bench-beacons        recall and false positives beside other detectors, on made logs
   make docs                 write the generated parts of the docs again
@@ -26,12 +27,13 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make clean                delete what `make hunt` and the tests left; $(VENV) stays
 
 ARGS="..." is passed on: make hunt ARGS=--json, make test ARGS="-k beaconing".
-SEEDS=n is how many made logs bench-beacons judges (3).
+SEEDS=n is how many worlds simulate lets happen, or mutants tries at most, and how many made logs
+bench-beacons judges (3).
 VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installed.
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate killtest check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate mutants killtest check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -49,6 +51,9 @@ killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)
 simulate: test-set
 	@$(PY) -m tests.simulation $(SEEDS) $(ARGS)
+
+mutants: test-set
+	@$(PY) -m tests.simulation $${SEEDS:-2000} --mutants $(ARGS)
 
 check: test-set
 	$(PY) -m ruff format --check .

@@ -109,7 +109,7 @@ def _plain_reader(hint: Any) -> Reader:
         return _object_reader(hint)
     if hint is Any:
         return lambda value: value
-    return partial(_scalar, hint)
+    return lambda value: value if type(value) is hint else _scalar(hint, value)
 
 
 def _object_reader(kind: type) -> Reader:

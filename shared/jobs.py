@@ -15,7 +15,7 @@ from shared import messages as m
 from shared import schedule
 from shared.deployment import Turn
 from shared.errors import BadInput, OutcomeUnknown, Permanent, TooLarge, Transient
-from shared.manifests import read_manifest
+from shared.manifests import read_manifest, spared
 from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
 from shared.records import JOBS, Kept, done_path, job_path
@@ -36,9 +36,11 @@ Runs = dict[str, Kept[Run]]
 def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[Job]]:
     """Create jobs for the waiting runs that are due, within the caps; the new jobs."""
     created: list[Kept[Job]] = []
+    # An ended job holds no core, however long it waits for a manifest that cannot be read.
+    alive = sum(kept.value.status not in ("ended", "lost") for kept in active)
     for paths in _groups(turn, runs):
         settings = turn.deployment.settings
-        if len(active) + len(created) >= settings.jobs_at_once or not turn.has_room():
+        if alive + len(created) >= settings.jobs_at_once or not turn.has_room():
             break
         if not _reserve_job(turn, len(paths)):
             break
@@ -186,7 +188,7 @@ def _poll(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     kept, commands = _decide(turn, kept, _seen(turn, seen))
     if kept.value.started is not None and kept.value.status != "ended":
         for path in _carried(job, runs):
-            look_for_manifest(turn, runs, path)
+            spared(path, look_for_manifest, turn, runs, path)
     reason = _why_stop(turn, kept.value, runs)
     if reason and kept.value.status == "running":
         kept, commands = _decide(turn, kept, m.CancelAsked(turn.now(), reason))
@@ -237,8 +239,8 @@ def _settle(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     if job.status == "ended":
         record_copies(turn, job)
     for path in _carried(job, runs):
-        landed = job.status == "ended" and look_for_manifest(turn, runs, path)
-        if not landed and turn.now() >= (job.next_at or turn.now()):
+        landed = job.status == "ended" and spared(path, look_for_manifest, turn, runs, path)
+        if landed is False and turn.now() >= (job.next_at or turn.now()):
             decide_and_save(turn, runs, path, _gone(turn, job, runs[path].value))
     if not _carried(job, runs):
         turn.deployment.records.finish(kept, job.id)

@@ -107,9 +107,14 @@ class MemoryLedger:
         blob = self._blobs.held.get(path)
         return blob.content if blob else None
 
-    def paths(self) -> Sequence[str]:
-        """Where something lies, in the order of the first writes."""
-        return tuple(self._blobs.held)
+    def version(self, path: str) -> str | None:
+        """The ETag of what lies there, for those who watch: no request."""
+        blob = self._blobs.held.get(path)
+        return blob.etag if blob else None
+
+    def paths(self, folder: str = "") -> Sequence[str]:
+        """Where something lies below a folder, in path order."""
+        return [path for path, _ in self._blobs.below(folder)]
 
     def contents(self) -> dict[str, bytes]:
         """Everything that is there, for comparing the ends of two histories."""
@@ -136,6 +141,11 @@ class MemoryExportLake:
         with self._wire.request("exports.blobs", f"{table}/{folder}"):
             container = self._tables.get(table.lower())
             return container.stats(folder) if container else []
+
+    def peek(self, table: str, folder: str) -> Sequence[BlobStat]:
+        """What lies below a folder, for those who watch: no request."""
+        container = self._tables.get(table.lower())
+        return container.stats(folder) if container else []
 
     def plant(self, table: str, path: str, content: bytes) -> None:
         """Write an export blob as data export would."""
@@ -183,6 +193,11 @@ class MemoryResultLake:
         """What lies there, for those who watch: no request."""
         blob = self._blobs.held.get(path)
         return blob.content if blob else None
+
+    def landed(self, path: str) -> datetime | None:
+        """When a file was written last, for those who watch: no request."""
+        blob = self._blobs.held.get(path)
+        return blob.modified if blob else None
 
 
 def _lines(content: bytes, offset: int) -> Iterator[bytes]:
