@@ -79,6 +79,20 @@ def test_a_hunt_that_comes_later_judges_the_newest_slot_of_what_is_there() -> No
     assert [gap.reason for gap in record.gaps] == ["before the first run"]
 
 
+def test_a_hunt_that_comes_with_new_data_knows_the_older_as_well() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="0")
+    home.land(["2026030801", "2026030922"])
+    home.tick()
+    newcomer = spec(module="newcomer", guid=OTHER_GUID)
+    home.deployment = replace(home.deployment, hunts=[*home.deployment.hunts, newcomer])
+    home.land(["2026030923"])
+    home.tick(2)
+    record = home.deployment.records.hunt(OTHER_GUID, WORKSPACE).value
+    assert [(gap.start, gap.reason) for gap in record.gaps] == [
+        (day_window("20260308").start, "before the first run")
+    ]
+
+
 def test_nothing_starts_before_the_lake_was_listed_once() -> None:
     home = house.build(settle_seconds="0", coalesce_seconds="0")
 
