@@ -24,7 +24,7 @@ from shared.model import RUN_TERMINAL, HuntSpec, Run, Window
 from shared.records import Kept, run_path
 from shared.schedule import Due
 from shared.settings import Settings
-from shared.starts import create, live_run
+from shared.starts import create, live_run, taken_up
 from shared.timeline import Fill, Fills, HuntRecord, Slot
 
 log = logging.getLogger("tidehunt.backfill")
@@ -183,9 +183,9 @@ def _started(
         run = _run(turn, spec, fill, item)
         found = turn.deployment.records.find_run(run.id)
         if found is None:
-            return schedule.judged(record, item, run.id, create(turn.deployment, run))
+            return taken_up(record, item, create(turn.deployment, run))
         if found.value.status not in ("failed", "cancelled"):
-            return schedule.judged(record, item, run.id, found.value.created)
+            return taken_up(record, item, found.value)
         if found.path == run_path(found.value):
             raise Transient("its slot's last run is not put away yet", where=run.id)
         revision += 1

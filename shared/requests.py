@@ -24,7 +24,7 @@ from shared.jobs import Runs, decide_and_save
 from shared.model import HuntSpec, Request, Run, Window
 from shared.records import REQUESTS, Kept, done_path, run_path
 from shared.schedule import Due
-from shared.starts import create, live_run, reserve_run
+from shared.starts import create, live_run, reserve_run, taken_up
 from shared.timeline import Slot
 
 log = logging.getLogger("tidehunt.requests")
@@ -207,9 +207,8 @@ def _judge_again(turn: Turn, spec: HuntSpec, run: Run) -> None:
     again = live_run(turn, spec, run.workspace, item)
     if run.kind == "backfill":
         again = replace(again, kind="backfill", incidents=run.incidents and again.incidents)
-    created = create(turn.deployment, again)
     # A crash here finds the new run by its id, and the slot still naming the old one.
-    records.save(hunt, schedule.judged(hunt.value, item, again.id, created))
+    records.save(hunt, taken_up(hunt.value, item, create(turn.deployment, again)))
 
 
 def _asked_again(run: Run, now: datetime) -> Request:

@@ -6,10 +6,10 @@ import itertools
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared import contract as c
-from shared import schedule
+from shared import gaps, schedule
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, TidehuntError
@@ -18,7 +18,7 @@ from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
 from shared.records import SWEEPS, done_path, run_path
 from shared.schedule import Due
-from shared.timeline import HuntRecord
+from shared.timeline import HuntRecord, Slot
 
 log = logging.getLogger("tidehunt.starts")
 
@@ -59,9 +59,8 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
         if not turn.has_room() or not reserve_run(turn, spec):
             break
         run = live_run(turn, spec, workspace, item)
-        created = create(deployment, run)
         # A crash here finds the run again by its id, which the slot and revision determine.
-        record = schedule.judged(record, item, run.id, created)
+        record = taken_up(record, item, create(deployment, run))
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
     record = schedule.skipped(spec, record)
@@ -143,24 +142,35 @@ def _wait(turn: Turn, item: Due) -> float:
     return settings.coalesce_seconds / 4 if missed else settings.coalesce_seconds
 
 
-def create(deployment: Deployment, run: Run) -> datetime:
-    """Save a run, unless it is there already; when the one that is there was created.
+def taken_up(record: HuntRecord, item: Due, run: Run) -> HuntRecord:
+    """The record once the slot's run is there, even if it came to nothing before it was noted."""
+    open_before = record.slots.get(item.key, Slot()).revision < 0 or gaps.holding(
+        record.gaps, item.slot
+    )
+    after = schedule.judged(record, item, run.id, run.created)
+    if not open_before or run.status not in ("failed", "cancelled"):
+        return after
+    return schedule.unjudged(after, run.id, item.slot, f"run {run.id} {run.status}")
+
+
+def create(deployment: Deployment, run: Run) -> Run:
+    """Save a run, unless it is there already; the one that is there then.
 
     A slot is judged by one run at a time, be it live or backfill: they share their ids.
     """
     ended = deployment.records.load(Run, done_path(run.id))
     if ended is not None:
         log.info("run has ended already: %s", run.id)
-        return ended.value.created
+        return ended.value
     other = replace(run, kind="live" if run.kind == "backfill" else "backfill")
     taken = deployment.records.load(Run, run_path(other)) if run.kind != "adhoc" else None
     if taken is not None:
         log.info("run is there already: %s", run.id)
-        return taken.value.created
+        return taken.value
     try:
         deployment.records.ledger.create(run_path(run), encode(run))
     except Conflict:
         log.info("run is there already: %s", run.id)
         found = deployment.records.load(Run, run_path(run))
-        return found.value.created if found else run.created
-    return run.created
+        return found.value if found else run
+    return run

@@ -333,3 +333,28 @@ def test_a_redriven_run_of_backfill_stays_one() -> None:
         ("cancelled", False), ("done", False)
     ]  # fmt: skip
     assert gaps_of(home) == [("20260302", "20260307", FIRST_START)]
+
+
+def test_a_slot_that_live_and_backfill_want_gets_one_run() -> None:
+    home = begun()
+    home.clock.now = house.START + timedelta(days=2)
+    home.land(["2026031112"])
+    home.live(1, 60)
+    assert ("20260310", "20260310", NO_DATA) in gaps_of(home)
+    home.land(["2026031012"])
+    fill(home, first="2026-03-10", last="2026-03-10")
+
+    def crash(phase: str, operation: str, subject: str) -> None:
+        if (phase, operation) == ("after", "ledger.create") and classes.BACKFILL in subject:
+            raise house.Crash
+
+    home.wire.hook = crash
+    with pytest.raises(house.Crash):
+        home.tick()
+    home.wire.hook = lambda *_: None
+    home.ledger.delete(next(path for path in home.documents("active/fills/")))
+    home.clock.forward(120)
+    home.live(1, 60)  # the hunt judges the slot by itself as well, and finds the run that is there
+    slot = [run for run in home.runs().values() if run.slot == house.day_window("20260310")]
+    assert [(run.kind, run.revision, run.status) for run in slot] == [("backfill", 0, "done")]
+    assert faults(home) == []

@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 
 from shared import contract as c
+from shared import requests
 from shared.errors import Transient
 from shared.model import HuntSpec, Param
 from tests.unit import house
 from tests.unit.house import GUID, OTHER_GUID, WORKSPACE, House, day_window, spec
+from tests.unit.time_line import faults, gaps_of
 
 PLACE = c.workspace_key(WORKSPACE)
 THRESHOLD = Param("threshold", 0.7, 0.0, 1.0)
@@ -144,6 +146,28 @@ def test_an_unexpected_trouble_spares_the_other_hunts_too(home: House) -> None:
     home.land(["2026030923"])
     home.tick()
     assert "beaconing" in {run.hunt for run in home.runs().values()}
+
+
+def test_a_run_that_was_cancelled_before_its_slot_was_noted_leaves_a_gap() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="600")
+    home.tick()
+    home.land(["2026030923"])
+
+    def crash(phase: str, operation: str, subject: str) -> None:
+        if (phase, operation) == ("after", "ledger.create") and subject.startswith("active/runs/"):
+            raise house.Crash
+
+    home.wire.hook = crash
+    with pytest.raises(house.Crash):
+        home.tick()
+    home.wire.hook = lambda *_: None
+    (run_id,) = home.runs()
+    home.clock.forward(120)
+    assert requests.ask_change(home.deployment, "cancel", run_id)
+    home.tick(2)
+    assert home.runs()[run_id].status == "cancelled"
+    assert gaps_of(home) == [("20260309", "20260309", f"run {run_id} cancelled")]
+    assert faults(home) == []
 
 
 def test_a_crash_after_saving_the_run_finds_it_again_by_its_id(home: House) -> None:
