@@ -43,7 +43,7 @@ serve: local-set
 	@$(VENV)/bin/tidehunt serve $(ARGS)
 
 test: test-set
-	@$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)

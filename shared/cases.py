@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -14,9 +15,12 @@ from shared.deployment import Turn
 from shared.errors import BadInput, Conflict, Rejected, TooLarge
 from shared.incidents import Evidence, Open, Quiet, Update, Verdict
 from shared.model import Case, HuntSpec, Incident, Run
+from shared.quarantine import level
 from shared.records import Kept
 
 log = logging.getLogger("tidehunt.cases")
+ROLL_UPS = 0.1
+"""Share of the day's incidents that roll-ups may open beyond the cap: they tell that it bites."""
 FOUND = SEVERITIES[SEVERITIES.index(FOUND_SEVERITY) :]
 
 
@@ -34,7 +38,7 @@ class Cases:
         try:
             _, _, verdict = self._verdict(run, evidence)
         except BadInput as error:
-            log.error("case quarantined: %s", error)
+            log.log(level(error), "no word of the analyst is known: %s", error)
             return ""
         return verdict.reason if isinstance(verdict, Quiet) and verdict.suppressed else ""
 
@@ -46,7 +50,7 @@ class Cases:
         try:
             return self._settle(run, evidence)
         except (Rejected, TooLarge, BadInput) as error:
-            log.error("no incident for %s: %s", evidence.finding["FindingId"], error)
+            log.log(level(error), "no incident for %s: %s", evidence.finding["FindingId"], error)
             return m.CaseSettled(self.turn.now())
 
     def _settle(self, run: Run, evidence: Evidence) -> m.CaseSettled:
@@ -137,11 +141,11 @@ def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[
     return list(best.values())
 
 
-def _reserve(turn: Turn, run: Run) -> bool:
-    """Count an incident against the day's cap before it is opened."""
+def _reserve(turn: Turn, run: Run, beyond: float = 0.0) -> bool:
+    """Count an incident against the day's cap, or that share beyond it, before it is opened."""
     kept = turn.deployment.records.budget(day_key(turn.now()))
     cap = turn.deployment.settings.incidents_a_day
-    if not within_cap(run, kept.value.incidents + 1, cap):
+    if not within_cap(run, kept.value.incidents + 1, cap + math.ceil(cap * beyond)):
         log.warning("TIDEHUNT_INCIDENTS_A_DAY reached: an incident is not opened")
         return False
     turn.deployment.records.save(kept, replace(kept.value, incidents=kept.value.incidents + 1))
@@ -150,6 +154,6 @@ def _reserve(turn: Turn, run: Run) -> bool:
 
 def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
     key = incidents.incident_id(f"roll-up|{run.workspace}|{run.hunt_guid}|{run.id}", 1)
-    if turn.deployment.incidents.get(run.workspace, key) is None:
+    if turn.deployment.incidents.get(run.workspace, key) is None and _reserve(turn, run, ROLL_UPS):
         properties = incidents.roll_up(run, spec, rest, run.counts.withheld)
         turn.deployment.incidents.put(run.workspace, key, properties, None)

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from shared import contract as c
-from shared import delivery
+from shared import delivery, health
 from shared import messages as m
+from shared.archive import ended_run
 from shared.cases import Cases, settle_incidents
 from shared.classes import within_cap
 from shared.delivery import BadRow, Row
@@ -31,7 +32,7 @@ from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
-from shared.records import done_path
+from shared.runs import delivered_message
 
 log = logging.getLogger("tidehunt.deliveries")
 HOLD_AFTER = 3600.0
@@ -70,6 +71,8 @@ def step_run(turn: Turn, runs: Runs, path: str) -> None:
     """Bring a delivering run as far as the turn's room allows."""
     run = runs[path].value
     if run.next_at is not None and turn.now() < run.next_at:
+        return
+    if run.awaits_job:
         return
     if run.status == "held":
         run = decide_and_save(turn, runs, path, m.Released(turn.now())).value
@@ -114,9 +117,16 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
     if run.step == "sending":
         _send_parts(item)
     if item.run.step == "incidents" and turn.has_room():
+        _tell_delivered(item)
         settle_incidents(item.cases, lambda: item.run, _news(item), item.decide)
     if item.run.step == "read-back" and turn.now() >= (item.run.next_at or turn.now()):
         _read_back(item)
+
+
+def _tell_delivered(item: Delivery) -> None:
+    """Tell playbooks before the first case is settled: after a crash rather twice than never."""
+    if item.run.case == 0 and item.run.refused_since is None:
+        health.announce(item.turn, delivered_message(item.run))
 
 
 # --- sending ----------------------------------------------------------------------------------
@@ -288,7 +298,7 @@ def _delivered_before(turn: Turn, run: Run) -> Json:
     """What the newest delivered revision before this one held, so that only changes are sent."""
     stem = run.id.rsplit("-r", 1)[0]
     for revision in range(run.revision - 1, -1, -1):
-        earlier = turn.deployment.records.load(Run, done_path(f"{stem}-r{revision}"))
+        earlier = ended_run(turn.deployment.records, f"{stem}-r{revision}", turn.now())
         if earlier is not None and earlier.value.status == "done":
             path = c.delivered_path(earlier.value.job or "", earlier.value.id)
             return _hashes(turn, path)

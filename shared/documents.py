@@ -1,7 +1,8 @@
 """Frozen dataclasses <-> JSON documents, by their type hints; every document has a schema version.
 
 Times are ISO 8601 in UTC. A document of a version that we do not know, or that lacks what it must
-have, raises BadInput: it is left alone (quarantined by its reader), never overwritten.
+have, raises BadInput: it is left alone (quarantined by its reader), never overwritten. A field that
+we do not know is a later version's: it is not read, and survives our writes (docs/adr/0007).
 """
 
 from __future__ import annotations
@@ -13,34 +14,83 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from shared.errors import BadInput
+from shared.errors import BadInput, LaterVersion
 from shared.model import Json
+from shared.packing import pack, unpack
+from shared.timeline import HuntRecord
 
 SCHEMA = 1
+"""Of a kind that is as it was at first."""
+PACKED = 2
+"""Of a time line; 1 was the same as objects, and is still read."""
 T = TypeVar("T")
 
 
 def encode(document: object) -> Json:
     """A dataclass as a JSON object, with its schema version; defaults are left out."""
-    return {"schema": SCHEMA, **_object(document)}
+    return _document(type(document), _object(document))
+
+
+def encode_over(body: Json, before: object, after: object) -> Json:
+    """`after` as a document, with what `body`, from which `before` was read, has besides."""
+    wide = _unpacked(type(after), body)
+    return _document(type(after), _carry(wide, _object(before), _object(after)))
+
+
+def newest(kind: type) -> int:
+    """The newest schema of a kind that this version reads, and the one that it writes."""
+    return PACKED if kind is HuntRecord else SCHEMA
 
 
 def decode(kind: type[T], body: Json, where: str) -> T:
     """The dataclass that a document holds. BadInput names the document and what is wrong."""
-    if body.get("schema") != SCHEMA:
-        raise BadInput(
-            f"document has schema {body.get('schema')!r}, not {SCHEMA}",
-            where=where,
-            mend="run the version of Tidehunt that wrote it, or move the document away",
-        )
+    _check_schema(body.get("schema"), newest(kind), where)
     try:
-        return _from_object(kind, {k: v for k, v in body.items() if k != "schema"})
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return _from_object(kind, _unpacked(kind, body))
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise BadInput(
             f"document does not hold a {kind.__name__}: {error}",
             where=where,
             mend="move the document away; it is not overwritten",
         ) from error
+
+
+def _check_schema(version: object, known: int, where: str) -> None:
+    if type(version) is not int or not 1 <= version <= known:
+        later = type(version) is int and version > known
+        raise (LaterVersion if later else BadInput)(
+            f"document has schema {str(version)[:40]}, not {known}",
+            where=where,
+            mend="run the version of Tidehunt that wrote it, or move the document away",
+        )
+
+
+def _document(kind: type, wide: Json) -> Json:
+    return {"schema": newest(kind), **(pack(wide) if kind is HuntRecord else wide)}
+
+
+def _unpacked(kind: type, body: Json) -> Json:
+    """A document's fields, as objects whatever its schema."""
+    bare = {name: value for name, value in body.items() if name != "schema"}
+    return unpack(bare) if kind is HuntRecord and body["schema"] == PACKED else bare
+
+
+def _carry(body: Json, before: Json, after: Json) -> Json:
+    """`after` with what `body` has and `before` has not, at any depth: nobody here knows it."""
+    foreign = {name: value for name, value in body.items() if name not in {*before, *after}}
+    return {
+        **foreign,
+        **{name: _carried(body.get(name), before.get(name), new) for name, new in after.items()},
+    }
+
+
+def _carried(body: Any, before: Any, after: Any) -> Any:
+    if isinstance(body, dict) and isinstance(after, dict):
+        return _carry(body, before if isinstance(before, dict) else {}, after)
+    if isinstance(body, list) and isinstance(before, list) and isinstance(after, list):
+        # Items that are still there stay as they were written.
+        return [body[before.index(item)] if item in before else item for item in after]
+    return after
 
 
 def _object(document: Any) -> Json:
@@ -80,10 +130,8 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 def _from_object(kind: type[T], body: Mapping[str, Any]) -> T:
     hints = _hints(_hashable(kind))
-    unknown = set(body) - set(hints)
-    if unknown:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
-    return kind(**{name: _typed(hints[name], value) for name, value in body.items()})
+    known = {name: value for name, value in body.items() if name in hints}
+    return kind(**{name: _typed(hints[name], value) for name, value in known.items()})
 
 
 def _typed(hint: Any, value: Any) -> Any:

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
-from shared import __version__, fills, requests, schedule
-from shared.callers import OPERATOR, READER, may
+from shared import __version__, alarms, fills, pauses, pools, requests, schedule, spend
+from shared.alarms import Alarm, Alarms
+from shared.archive import find_run
+from shared.breaker import is_open
+from shared.callers import OPERATOR, READER, caller, may
 from shared.contract import RUN_ID, day_key, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
-from shared.errors import BadInput, Conflict, TidehuntError, Transient
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
 from shared.estimates import estimate
-from shared.model import Claim, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
-from shared.records import MARKS, REQUESTS
+from shared.health import OWED, Owed
+from shared.model import (
+    RUN_TERMINAL,
+    Budget,
+    HuntSpec,
+    Ignored,
+    Job,
+    Json,
+    Request,
+    Run,
+    Sweeps,
+    Unusable,
+    Window,
+)
+from shared.quarantine import UNUSABLE
+from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS, Records
 from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.http")
@@ -121,12 +139,31 @@ def change_run(deployment: Deployment, run_id: str, change: str, body: bytes) ->
     """`POST /api/runs/{id}/{cancel|release|redrive}`: 202, 400 when it does not fit, or 404."""
     if change not in CHANGES:
         return 404, _trouble("no such change", f"one of: {', '.join(CHANGES)}")
-    given = _body(body, {"reason": str}).get("reason", "")[:REASON_CHARACTERS]
-    reason = "".join(letter if letter.isprintable() else " " for letter in given)
+    reason = _line(_body(body, {"reason": str}).get("reason", ""))
     asked = requests.ask_change(deployment, cast(requests.Change, change), run_id, reason)
     if not asked and not (change == "cancel" and fills.ask_cancel(deployment, run_id, reason)):
         return 404, _trouble("no such run", "GET /api/status lists the runs")
     return 202, {"run_id": run_id, "status_url": f"/api/runs/{run_id}"}
+
+
+def _line(given: str) -> str:
+    """What a caller wrote, as one short line."""
+    return "".join(letter if letter.isprintable() else " " for letter in given)[:REASON_CHARACTERS]
+
+
+def pause(
+    deployment: Deployment,
+    change: Literal["pause", "resume"],
+    headers: Mapping[str, str],
+    body: bytes,
+) -> Answer:
+    """`POST /api/pause` and `/api/resume`: 202; 400 when a pause has no reason."""
+    reason = _line(_body(body, {"reason": str}).get("reason", ""))
+    if change == "pause" and not reason.strip():
+        raise BadInput("a pause needs a reason", where="reason", mend="say why, for who finds it")
+    by = _line(caller(headers, deployment.settings.auth))
+    pauses.ask(deployment, change, reason, by)
+    return 202, {"asked": change, "status_url": "/api/status"}
 
 
 def show_run(deployment: Deployment, run_id: str) -> Answer:
@@ -135,7 +172,7 @@ def show_run(deployment: Deployment, run_id: str) -> Answer:
         # The request before the run: a turn saves the run first and removes the request then, so
         # that a run which is taken up between the two looks is seen by the second.
         request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
-        kept = deployment.records.find_run(run_id)
+        kept = find_run(deployment.records, run_id, deployment.clock())
         if kept is not None:
             return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
         if request is not None:
@@ -189,7 +226,14 @@ def run_summary(run: Run) -> Json:
         "counts": dict(vars(run.counts)),
         "code_hash": run.code_hash,
         "params": run.params,
+        "changes": {change: f"POST /api/runs/{run.id}/{change}" for change in _changes(run)},
     }
+
+
+def _changes(run: Run) -> list[str]:
+    """What a person may ask for a run as it is."""
+    fitting = [change for change, statuses in requests.FITS.items() if run.status in statuses]
+    return fitting if run.status in RUN_TERMINAL else [*fitting, "cancel"]
 
 
 def _window(window: Window) -> Json:
@@ -208,12 +252,15 @@ def status(deployment: Deployment) -> Answer:
     runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
+    budget = _budget(deployment)
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
         **_clocks(deployment),
+        "pause": _pause(deployment),
+        "pool": _pool(deployment, [kept.value for kept in jobs]),
         "idle": not (marks or asked or runs or jobs or slots or filling),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
         "fills": [fills.summary(kept.value) for kept in filling],
@@ -225,15 +272,42 @@ def status(deployment: Deployment) -> Answer:
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
-        "budget": dict(vars(records.budget(day_key(deployment.clock())).value)),
+        "alarms": _alarms(deployment, [kept.value for kept in runs]),
+        "untold": _untold(deployment),
+        "budget": dict(vars(budget)) if budget else None,
+        "today": spend.today(budget, deployment.settings) if budget else {},
+        "quarantined": _quarantined(records),
+    }
+
+
+def _pause(deployment: Deployment) -> Json | None:
+    pause = pauses.paused(deployment.records)
+    if pause is None:
+        return None
+    return {
+        "since": _time(pause.since),
+        "reason": pause.reason,
+        "by": pause.by,
+        "mend": "POST /api/resume, or `tidehunt resume`: nothing new starts until then",
+    }
+
+
+def _pool(deployment: Deployment, jobs: Sequence[Job]) -> Json:
+    breaker = pools.as_seen(deployment, jobs)
+    return {
+        "pool": breaker.pool,
+        "breaker": "open" if is_open(breaker) else "closed",
+        "since": _time(breaker.since),
+        "reason": breaker.reason if is_open(breaker) else "",
+        "next_try": _time(breaker.next_try),
+        "probe": breaker.probe or None,
     }
 
 
 def _clocks(deployment: Deployment) -> Json:
-    claim = deployment.records.load(Claim, "turn.json")
-    sweeps = deployment.records.load(Sweeps, "sweep.json")
+    sweeps = deployment.records.the_one(Sweeps(), SWEEPS)
     return {
-        "last_turn": _time(claim.value.ended or claim.value.began) if claim else None,
+        "last_turn": heartbeat(deployment)["lastTurn"],
         "last_sweep": _time(sweeps.value.recent) if sweeps else None,
     }
 
@@ -254,8 +328,7 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
     for workspace in deployment.settings.workspaces:
         try:
             record = deployment.records.hunt(spec.guid, workspace).value
-        except BadInput as error:
-            log.error("quarantined: %s", error)
+        except Quarantined:
             record = HuntRecord(spec.guid, workspace)
         lines.append(
             {
@@ -276,8 +349,62 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
 
 
 def _ignored(deployment: Deployment) -> list[str]:
-    kept = deployment.records.load(Ignored, "health/ignored.json")
+    kept = deployment.records.the_one(Ignored(), IGNORED)
     return list(kept.value.tables) if kept else []
+
+
+def _budget(deployment: Deployment) -> Budget | None:
+    """What the day has spent; None when nobody can tell: then nothing more is spent."""
+    try:
+        return deployment.records.budget(day_key(deployment.clock())).value
+    except Quarantined:
+        return None
+
+
+def _quarantined(records: Records) -> Json:
+    """Path -> why, of what a turn has met and of what was met in telling the rest."""
+    kept = records.the_one(Unusable(), UNUSABLE)
+    return {**(kept.value.documents if kept else {}), **records.quarantine.met}
+
+
+def _alarms(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
+    """What stands still or is silent; a held run shows as soon as it is held."""
+    known = {
+        name: alarm
+        for kept in deployment.records.usable(Alarms, [alarms.PATH])
+        for name, alarm in kept.value.known.items()
+        if alarm.kind != "RunHeld"
+    }
+    by_id = {run.id: run for run in runs}
+    return [
+        *map(_alarm, alarms.held(runs)),
+        *(_alarm(_in_words(one, by_id.get(one.subject))) for one in known.values()),
+    ]
+
+
+def _in_words(alarm: Alarm, run: Run | None) -> Alarm:
+    """What a run's alarm leaves to the run to say."""
+    if alarm.reason or run is None:
+        return alarm
+    reason = f"{run.status} without results: {run.reason}".rstrip(": ")
+    return replace(alarm, reason=reason, mend=f"tidehunt explain {run.id}")
+
+
+def _alarm(alarm: Alarm) -> Json:
+    return {
+        "alarm": alarm.kind,
+        "subject": alarm.subject,
+        "since": alarm.since.isoformat(),
+        "reason": alarm.reason,
+        "mend": alarm.mend,
+    }
+
+
+def _untold(deployment: Deployment) -> Json:
+    """Health rows and messages that nobody has taken yet, and those that had to be given up."""
+    kept = next(iter(deployment.records.usable(Owed, [OWED])), None)
+    owed = kept.value if kept else Owed()
+    return {"rows": len(owed.rows), "messages": len(owed.messages), "lost": owed.lost}
 
 
 ROUTE_ROLES: Mapping[str, str] = {
@@ -287,6 +414,8 @@ ROUTE_ROLES: Mapping[str, str] = {
     "fill_gaps": OPERATOR,
     "start_run": OPERATOR,
     "change_run": OPERATOR,
+    "pause": OPERATOR,
+    "resume": OPERATOR,
 }
 
 

@@ -91,6 +91,14 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Bytes:
+    """What lies in the ledger and is no document, as it was read."""
+
+    content: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One document of a listing, unread; `modified` is the store's time."""
 
@@ -203,6 +211,11 @@ class Run:
     code_hash: str = ""
     coverage: Json = field(default_factory=dict)
 
+    @property
+    def awaits_job(self) -> bool:
+        """True for a held run whose job may be alive: only its end, or a person, ends the hold."""
+        return self.status == "held" and self.job is not None and not self.step
+
 
 @dataclass(frozen=True)
 class Job:
@@ -218,11 +231,15 @@ class Job:
     engine_id: str | None = None
     next_at: datetime | None = None
     submitted: datetime | None = None
+    queued: datetime | None = None
+    """When it was seen in the pool's queue last."""
     started: datetime | None = None
     looks: int = 0
     """How often the engine did not know the job."""
     outcome: str = ""
     reason: str = ""
+    cores: int = 0
+    """What it asks of the pool, driver and executors."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +269,11 @@ class Budget:
     bytes: int = 0
     incidents: int = 0
     runs: Mapping[str, int] = field(default_factory=dict)
-    """Hunt GUID -> runs."""
+    """<hunt GUID>/<end of the workspace's key> -> runs."""
+    core_minutes: int = 0
+    """What its jobs used, as far as they are over."""
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """Job that is not over -> core minutes that it may use at most."""
     backfill: int = 0
     """Of the jobs, those that carry backfill."""
 
@@ -265,6 +286,8 @@ class Claim:
     until: datetime
     began: datetime
     ended: datetime | None = None
+    beat: datetime | None = None
+    """When a turn sent the last heartbeat to the health table."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +305,7 @@ class Sweeps:
 class Request:
     """What HTTP asked for, until a turn takes it."""
 
-    kind: Literal["run", "cancel", "release", "redrive"]
+    kind: Literal["run", "cancel", "release", "redrive", "pause", "resume"]
     run_id: str
     asked: datetime
     hunt: str = ""
@@ -293,6 +316,8 @@ class Request:
     params: Json = field(default_factory=dict)
     incidents: bool = True
     reason: str = ""
+    by: str = ""
+    """Who asks, where Easy Auth tells."""
 
 
 @dataclass(frozen=True)
@@ -300,6 +325,29 @@ class Recent:
     """Ids of the runs that ended last, newest first: `done/` grows with the years."""
 
     runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The deployment that a ledger belongs to."""
+
+    deployment: str
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """The documents that are quarantined: path -> why. Kept for who asks, not for who acts."""
+
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Aging:
+    """Folders of `done/` -> the day (`yyyymmdd`) from which on what lies there is archived."""
+
+    due: Mapping[str, str] = field(default_factory=dict)
+    looked: bool = False
+    """True once `done/` was listed: it may be older than this document."""
 
 
 @dataclass(frozen=True)

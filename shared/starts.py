@@ -10,41 +10,45 @@ from datetime import timedelta
 
 from shared import contract as c
 from shared import gaps, schedule
+from shared.archive import ended_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
-from shared.errors import BadInput, Conflict, TidehuntError
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.hunt_specs import parameters, tables_of
 from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
-from shared.records import SWEEPS, done_path, run_path
+from shared.pauses import paused
+from shared.quarantine import level
+from shared.records import SWEEPS, run_path
 from shared.schedule import Due
 from shared.timeline import HuntRecord, Slot
 
 log = logging.getLogger("tidehunt.starts")
 
 
-def start_due(turn: Turn, busy: Collection[str]) -> None:
+def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, HuntRecord]]) -> None:
     """Save a waiting run for every slot that is due. One hunt's trouble spares the others.
 
     `busy` are the ids of unfinished runs: their slots wait for them. Before the lake was listed
     once nothing starts: which slot is the newest, and what its window holds, is not known yet.
+    `seen` gets each hunt's time line as it is left.
     """
-    sweeps = turn.deployment.records.load(Sweeps, SWEEPS)
-    if sweeps is None or sweeps.value.month is None:
+    sweeps = turn.deployment.records.the_one(Sweeps(), SWEEPS)
+    if sweeps is None or sweeps.value.month is None or paused(turn.deployment.records):
         return
     for spec in turn.deployment.hunts:
         for workspace in turn.deployment.settings.workspaces:
             if spec.status not in ("live", "shadow") or not turn.has_room():
                 continue
             try:
-                _start_slots(turn, spec, workspace, busy)
+                seen.append((spec, _start_slots(turn, spec, workspace, busy)))
             except TidehuntError as error:
-                log.error("hunt %s in %s: %s", spec.module, workspace, error)
+                log.log(level(error), "hunt %s in %s: %s", spec.module, workspace, error)
             except Exception:
                 log.exception("hunt %s in %s: unexpected", spec.module, workspace)
 
 
-def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> None:
+def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> HuntRecord:
     deployment, now = turn.deployment, turn.now()
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
@@ -56,16 +60,23 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
     kept = deployment.records.hunt(spec.guid, workspace)
     record = schedule.forget(kept.value, now)
     for item in _due_of(turn, spec, record, busy):
-        if not turn.has_room() or not reserve_run(turn, spec):
+        if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
         run = live_run(turn, spec, workspace, item)
+        try:
+            there = create(deployment, run)
+        except Quarantined:
+            # This slot waits for a person, the others do not.
+            reserve_run(turn, spec, workspace, -1)
+            continue
         # A crash here finds the run again by its id, which the slot and revision determine.
-        record = taken_up(record, item, create(deployment, run))
+        record = taken_up(record, item, there)
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
     record = schedule.skipped(spec, record)
     if record != kept.value:
         deployment.records.save(kept, record)
+    return record
 
 
 def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) -> HuntRecord:
@@ -76,7 +87,7 @@ def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) 
         try:
             landed = turn.deployment.records.day(workspace, table, day).value.hours
         except BadInput as error:
-            log.error("a day is left out: %s", error)
+            log.log(level(error), "a day is left out: %s", error)
             continue
         record = schedule.touch(spec, record, landed, now)
     return record
@@ -98,15 +109,20 @@ def _look_again(turn: Turn, spec: HuntSpec, workspace: str, due: Sequence[Due]) 
         refresh(turn, workspace, table, sorted(days, reverse=True))
 
 
-def reserve_run(turn: Turn, spec: HuntSpec) -> bool:
-    """A run is reserved before it is saved; False when the hunt's runs of the day are used up."""
+def reserve_run(turn: Turn, spec: HuntSpec, workspace: str, runs: int = 1) -> bool:
+    """A run is reserved before it is saved; False when the hunt's runs there are used up today.
+
+    A negative number gives back what was not used.
+    """
     kept = turn.deployment.records.budget(c.day_key(turn.now()))
-    used = kept.value.runs.get(spec.guid, 0)
-    if used >= turn.deployment.settings.runs_a_hunt_a_day:
-        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY reached: %s waits for tomorrow", spec.module)
+    place = c.workspace_key(workspace)
+    key = f"{spec.guid}/{place[-8:]}"  # short: many hunts in many workspaces share the document
+    used = kept.value.runs.get(key, 0)
+    if runs > 0 and used >= turn.deployment.settings.runs_a_hunt_a_day:
+        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY: %s in %s waits for tomorrow", spec.module, place)
         return False
-    runs = {**kept.value.runs, spec.guid: used + 1}
-    turn.deployment.records.save(kept, replace(kept.value, runs=runs))
+    reserved = {**kept.value.runs, key: max(0, used + runs)}
+    turn.deployment.records.save(kept, replace(kept.value, runs=reserved))
     return True
 
 
@@ -158,7 +174,7 @@ def create(deployment: Deployment, run: Run) -> Run:
 
     A slot is judged by one run at a time, be it live or backfill: they share their ids.
     """
-    ended = deployment.records.load(Run, done_path(run.id))
+    ended = ended_run(deployment.records, run.id, deployment.clock())
     if ended is not None:
         log.info("run has ended already: %s", run.id)
         return ended.value

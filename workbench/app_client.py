@@ -42,6 +42,10 @@ class AppClient:
         path = f"/api/runs/{quote(run_id, safe='')}/{change}"
         return dict(self._ask("POST", path, body={"reason": reason}, accept=(202,)))
 
+    def pause(self, change: str, reason: str) -> Json:
+        """`POST /api/pause` or `/api/resume`."""
+        return dict(self._ask("POST", f"/api/{change}", body={"reason": reason}, accept=(202,)))
+
     def gaps(self) -> Json:
         """`GET /api/gaps`."""
         return dict(self._ask("GET", "/api/gaps"))

@@ -162,6 +162,17 @@ def _add_changes(verbs: Verbs[argparse.ArgumentParser]) -> None:
     redrive = _verb(verbs, "redrive", "judge the slot of a failed or cancelled run again, now")
     abandon = _verb(verbs, "abandon", "give an unfinished run up", "Its slot becomes a gap.")
     abandon.add_argument("--reason", required=True, metavar="WHY", help="kept with the run")
+    pause = _verb(
+        verbs,
+        "pause",
+        "let nothing new start, until `tidehunt resume`",
+        "What runs is watched to its end and delivered; what is due waits, and nothing is lost.",
+    )
+    pause.add_argument("--reason", required=True, metavar="WHY", help="shown by every status")
+    resume = _verb(verbs, "resume", "end the pause: what is due starts", "The newest slots first.")
+    resume.add_argument("--reason", default="", metavar="WHY", help="kept in the log")
+    for verb in (pause, resume):
+        verb.set_defaults(work=run_commands.pause, change=verb.prog.split()[-1])
     for verb, change in ((release, "release"), (redrive, "redrive"), (abandon, "cancel")):
         verb.set_defaults(work=run_commands.change, change=change)
     for verb in (explain, release, redrive, abandon):

@@ -1,4 +1,4 @@
-"""`tidehunt held`, `explain`, `release`, `redrive`, `abandon`: one run, and what to do about it."""
+"""`tidehunt held`, `explain`, `release`, `redrive`, `abandon`, `pause`, `resume`: what to do."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def change(options: Namespace) -> int:
     """Ask for a change of one run; a turn carries it out."""
     serving(options).change(options.run_id, options.change, getattr(options, "reason", ""))
     print(f"asked: the next turn takes it up; see `tidehunt explain {options.run_id}`")
+    return 0
+
+
+def pause(options: Namespace) -> int:
+    """Ask for the pause, or for its end."""
+    serving(options).pause(options.change, options.reason)
+    print("asked: the next turn takes it up; see `tidehunt status`")
     return 0
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.errors import BadInput, Conflict, Missing, TooLarge
-from shared.model import BlobStat, Document, Entry, Json
+from shared.model import BlobStat, Bytes, Document, Entry, Json
 from tests.memory.wire import Wire
 
 _HOSTILE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -80,6 +80,19 @@ class MemoryLedger:
             if etag is not None:
                 self._expect(path, etag)
             del self._blobs.held[path]
+
+    def read_bytes(self, path: str) -> Bytes | None:
+        with self._wire.request("ledger.read", path):
+            blob = self._blobs.held.get(_inside(path))
+            return None if blob is None else Bytes(blob.content, blob.etag)
+
+    def write_bytes(self, path: str, content: bytes, etag: str | None) -> str:
+        with self._wire.request("ledger.replace" if etag else "ledger.create", path):
+            if etag is not None:
+                self._expect(path, etag)
+            elif _inside(path) in self._blobs.held:
+                raise Conflict("the document exists", where=path)
+            return self._blobs.write(path, content)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         with self._wire.request("ledger.list", prefix):

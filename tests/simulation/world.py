@@ -127,6 +127,7 @@ class World:
         self.sink = Sink(self.wire, lambda: self._fault() == "rows swallowed")
         self.incidents = MemoryIncidentSink(self.wire)
         self.notifier = MemoryNotifier(self.wire)
+        self.health = MemoryFindingSink(self.wire, "health.send")
 
     def _deployment(self) -> Deployment:
         quick = {"settle_seconds": "600", "coalesce_seconds": "900", "readback_seconds": "600"}
@@ -140,6 +141,7 @@ class World:
             results=self.results,
             engine=self.pool,
             sink=self.sink,
+            health=self.health,
             workspace=MemoryWorkspace(self.sink, self.wire),
             incidents=self.incidents,
             notifier=self.notifier,

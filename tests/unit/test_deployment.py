@@ -50,15 +50,15 @@ def test_workspaces_are_known_by_their_key() -> None:
 def test_an_announcement_never_stops_anything() -> None:
     home = house.build()
     message = Announce("id-1", "Tidehunt.RunEnded", "runs/x", {"a": 1})
-    home.deployment.announce(message)
+    assert home.deployment.announce(message)
     assert home.notifier.events == [("id-1", "Tidehunt.RunEnded", "runs/x", {"a": 1})]
 
     def refuse(*_: str) -> None:
         raise Transient("503")
 
     home.wire.hook = refuse
-    home.deployment.announce(message)
-    replace(home.deployment, notifier=None).announce(message)
+    assert not home.deployment.announce(message)
+    assert replace(home.deployment, notifier=None).announce(message)
 
 
 def test_there_is_room_while_one_more_call_ends_in_time() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,7 +14,16 @@ from shared import requests
 from shared.errors import Transient
 from shared.model import HuntSpec, Param
 from tests.unit import house
-from tests.unit.house import GUID, OTHER_GUID, WORKSPACE, House, day_window, spec
+from tests.unit.house import (
+    GUID,
+    OTHER,
+    OTHER_GUID,
+    WORKSPACE,
+    House,
+    day_window,
+    hours_of_days,
+    spec,
+)
 from tests.unit.time_line import faults, gaps_of
 
 PLACE = c.workspace_key(WORKSPACE)
@@ -126,6 +137,32 @@ def test_runs_of_a_hunt_are_capped_by_the_day_before_any_job_is_planned() -> Non
     home.clock.forward(24 * 3600)
     home.tick(2)
     assert len([run_id for run_id in home.runs() if "-h" in run_id]) == 8
+
+
+def test_runs_of_a_hunt_are_capped_in_each_workspace_by_itself() -> None:
+    home = house.build(
+        [spec(slot="hour")], settle_seconds="0", runs_a_hunt_a_day="24", coalesce_seconds="7200",
+        jobs_a_day="1", workspaces=f"{WORKSPACE};{OTHER}",
+    )  # fmt: skip
+    for workspace in (WORKSPACE, OTHER):
+        home.land(["2026030822"], workspace=workspace)
+    home.tick()
+    for workspace in (WORKSPACE, OTHER):
+        home.land(["2026030823", *hours_of_days("20260309")], workspace=workspace)
+    home.tick(9)
+    started = Counter(run.workspace for run in home.runs().values())
+    assert started == {WORKSPACE: 24, OTHER: 24}
+    runs = home.documents("budget/")["budget/20260310.json"]["runs"]
+    assert sorted(runs.values()) == [24, 24] and all(key.startswith(GUID) for key in runs)
+
+
+def test_a_budget_of_the_release_before_still_counts_what_comes() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="7200")
+    before = {"schema": 1, "day": "20260310", "jobs": 3, "runs": {GUID: 30}}
+    home.ledger.plant("budget/20260310.json", json.dumps(before).encode())
+    home.land(["2026030923"])
+    home.tick(2)
+    assert len(home.runs()) == 1
 
 
 def test_one_hunts_trouble_spares_the_others(caplog: pytest.LogCaptureFixture) -> None:
