@@ -28,7 +28,7 @@ from shared.quarantine import level
 from shared.records import Kept, run_path
 from shared.schedule import Due
 from shared.settings import Settings
-from shared.starts import create, live_run, taken_up
+from shared.starts import create, live_run, once_judged
 from shared.timeline import Fill, Fills, HuntRecord, Slot
 
 log = logging.getLogger("tidehunt.backfill")
@@ -211,7 +211,7 @@ def _started(
         found = find_run(turn.deployment.records, run.id, turn.now())
         if found is None or found.value.status not in ("failed", "cancelled"):
             there = found.value if found else create(turn.deployment, run)
-            return taken_up(record, item, there), there
+            return once_judged(turn.deployment.records, record, item, there), there
         if found.path == run_path(found.value):
             raise Transient("its slot's last run is not put away yet", where=run.id)
         revision += 1

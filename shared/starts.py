@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared import contract as c
-from shared import gaps, schedule
+from shared import schedule
 from shared.archive import ended_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
@@ -19,9 +19,9 @@ from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
 from shared.pauses import paused
 from shared.quarantine import level
-from shared.records import SWEEPS, run_path
+from shared.records import SWEEPS, Records, done_path, run_path
 from shared.schedule import Due
-from shared.timeline import HuntRecord, Slot
+from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.starts")
 
@@ -64,13 +64,13 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
             break
         run = live_run(turn, spec, workspace, item)
         try:
-            there = create(deployment, run)
+            found = create(deployment, run)
         except Quarantined:
             # This slot waits for a person, the others do not.
             reserve_run(turn, spec, workspace, -1)
             continue
         # A crash here finds the run again by its id, which the slot and revision determine.
-        record = taken_up(record, item, there)
+        record = once_judged(deployment.records, record, item, found)
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
     record = schedule.skipped(spec, record)
@@ -158,17 +158,6 @@ def _wait(turn: Turn, item: Due) -> float:
     return settings.coalesce_seconds / 4 if missed else settings.coalesce_seconds
 
 
-def taken_up(record: HuntRecord, item: Due, run: Run) -> HuntRecord:
-    """The record once the slot's run is there, even if it came to nothing before it was noted."""
-    open_before = record.slots.get(item.key, Slot()).revision < 0 or gaps.holding(
-        record.gaps, item.slot
-    )
-    after = schedule.judged(record, item, run.id, run.created)
-    if not open_before or run.status not in ("failed", "cancelled"):
-        return after
-    return schedule.unjudged(after, run.id, item.slot, f"run {run.id} {run.status}")
-
-
 def create(deployment: Deployment, run: Run) -> Run:
     """Save a run, unless it is there already; the one that is there then.
 
@@ -190,3 +179,23 @@ def create(deployment: Deployment, run: Run) -> Run:
         found = deployment.records.load(Run, run_path(run))
         return found.value if found else run
     return run
+
+
+def once_judged(records: Records, record: HuntRecord, item: Due, run: Run) -> HuntRecord:
+    """The record once a run for a slot is saved, however far that run has come.
+
+    One that was saved by a turn that could not say so may have ended since: whoever put it away
+    did not find it in its slot, and declared no gap.
+    """
+    after = schedule.judged(record, item, run.id, run.created)
+    return once_ended(records, after, run) if run.status in ("failed", "cancelled") else after
+
+
+def once_ended(records: Records, record: HuntRecord, run: Run) -> HuntRecord:
+    """The record once a run has failed or was cancelled: what no revision has judged is a gap."""
+    stem = run.id.removesuffix(f"-r{run.revision}")
+    for revision in range(run.revision):
+        earlier = records.load(Run, done_path(f"{stem}-r{revision}"))
+        if earlier is not None and earlier.value.status == "done":
+            return record
+    return schedule.unjudged(record, run.id, run.slot, f"run {run.id} {run.status}")
