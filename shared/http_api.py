@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
-from shared import __version__, alarms, fills, pauses, pools, requests, schedule, spend
-from shared.alarms import Alarm, Alarms
+from shared import __version__, fills, pauses, requests, schedule
 from shared.archive import find_run
-from shared.breaker import is_open
 from shared.callers import OPERATOR, READER, caller, may
-from shared.contract import RUN_ID, day_key, workspace_key
+from shared.contract import RUN_ID, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
 from shared.estimates import estimate
-from shared.health import OWED, Owed
-from shared.model import (
-    RUN_TERMINAL,
-    Budget,
-    HuntSpec,
-    Ignored,
-    Job,
-    Json,
-    Request,
-    Run,
-    Sweeps,
-    Unusable,
-    Window,
-)
-from shared.quarantine import UNUSABLE
-from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS, Records
+from shared.model import RUN_TERMINAL, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.obstacles import obstacles
+from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS
 from shared.timeline import HuntRecord
+from shared.troubles import troubles
 
 log = logging.getLogger("tidehunt.http")
 Answer = tuple[int, Json]
@@ -252,15 +237,13 @@ def status(deployment: Deployment) -> Answer:
     runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
-    budget = _budget(deployment)
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
         **_clocks(deployment),
-        "pause": _pause(deployment),
-        "pool": _pool(deployment, [kept.value for kept in jobs]),
+        **obstacles(deployment, [kept.value for kept in jobs]),
         "idle": not (marks or asked or runs or jobs or slots or filling),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
         "fills": [fills.summary(kept.value) for kept in filling],
@@ -272,35 +255,7 @@ def status(deployment: Deployment) -> Answer:
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
-        "alarms": _alarms(deployment, [kept.value for kept in runs]),
-        "untold": _untold(deployment),
-        "budget": dict(vars(budget)) if budget else None,
-        "today": spend.today(budget, deployment.settings) if budget else {},
-        "quarantined": _quarantined(records),
-    }
-
-
-def _pause(deployment: Deployment) -> Json | None:
-    pause = pauses.paused(deployment.records)
-    if pause is None:
-        return None
-    return {
-        "since": _time(pause.since),
-        "reason": pause.reason,
-        "by": pause.by,
-        "mend": "POST /api/resume, or `tidehunt resume`: nothing new starts until then",
-    }
-
-
-def _pool(deployment: Deployment, jobs: Sequence[Job]) -> Json:
-    breaker = pools.as_seen(deployment, jobs)
-    return {
-        "pool": breaker.pool,
-        "breaker": "open" if is_open(breaker) else "closed",
-        "since": _time(breaker.since),
-        "reason": breaker.reason if is_open(breaker) else "",
-        "next_try": _time(breaker.next_try),
-        "probe": breaker.probe or None,
+        **troubles(deployment, [kept.value for kept in runs]),
     }
 
 
@@ -351,60 +306,6 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
 def _ignored(deployment: Deployment) -> list[str]:
     kept = deployment.records.the_one(Ignored(), IGNORED)
     return list(kept.value.tables) if kept else []
-
-
-def _budget(deployment: Deployment) -> Budget | None:
-    """What the day has spent; None when nobody can tell: then nothing more is spent."""
-    try:
-        return deployment.records.budget(day_key(deployment.clock())).value
-    except Quarantined:
-        return None
-
-
-def _quarantined(records: Records) -> Json:
-    """Path -> why, of what a turn has met and of what was met in telling the rest."""
-    kept = records.the_one(Unusable(), UNUSABLE)
-    return {**(kept.value.documents if kept else {}), **records.quarantine.met}
-
-
-def _alarms(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
-    """What stands still or is silent; a held run shows as soon as it is held."""
-    known = {
-        name: alarm
-        for kept in deployment.records.usable(Alarms, [alarms.PATH])
-        for name, alarm in kept.value.known.items()
-        if alarm.kind != "RunHeld"
-    }
-    by_id = {run.id: run for run in runs}
-    return [
-        *map(_alarm, alarms.held(runs)),
-        *(_alarm(_in_words(one, by_id.get(one.subject))) for one in known.values()),
-    ]
-
-
-def _in_words(alarm: Alarm, run: Run | None) -> Alarm:
-    """What a run's alarm leaves to the run to say."""
-    if alarm.reason or run is None:
-        return alarm
-    reason = f"{run.status} without results: {run.reason}".rstrip(": ")
-    return replace(alarm, reason=reason, mend=f"tidehunt explain {run.id}")
-
-
-def _alarm(alarm: Alarm) -> Json:
-    return {
-        "alarm": alarm.kind,
-        "subject": alarm.subject,
-        "since": alarm.since.isoformat(),
-        "reason": alarm.reason,
-        "mend": alarm.mend,
-    }
-
-
-def _untold(deployment: Deployment) -> Json:
-    """Health rows and messages that nobody has taken yet, and those that had to be given up."""
-    kept = next(iter(deployment.records.usable(Owed, [OWED])), None)
-    owed = kept.value if kept else Owed()
-    return {"rows": len(owed.rows), "messages": len(owed.messages), "lost": owed.lost}
 
 
 ROUTE_ROLES: Mapping[str, str] = {

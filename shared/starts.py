@@ -53,13 +53,13 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
         known = deployment.records.save(known, _acquainted(turn, spec, workspace, known.value))
-    due = _due_of(turn, spec, known.value, busy)
+    kept, due = known, _due_of(turn, spec, known.value, busy)
     if due:
         # Events may be lost and a sweep may have met a landing half way: look before spending.
         _look_again(turn, spec, workspace, due)
-    kept = deployment.records.hunt(spec.guid, workspace)
+        kept = deployment.records.hunt(spec.guid, workspace)
     record = schedule.forget(kept.value, now)
-    for item in _due_of(turn, spec, record, busy):
+    for item in _due_of(turn, spec, record, busy) if due else ():
         if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
         run = live_run(turn, spec, workspace, item)
