@@ -120,7 +120,7 @@ def decide_and_save(turn: Turn, runs: Runs, path: str, event: m.Event) -> Kept[R
 def _submit(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     job = kept.value
     waiting = [path for path in job.runs if path in runs and runs[path].value.status == "waiting"]
-    if waiting and not pools.may_post(turn, job):
+    if (waiting or _carried(job, runs)) and not pools.may_post(turn, job):
         return
     for path in waiting:
         decide_and_save(turn, runs, path, m.Assigned(turn.now(), job.id))
