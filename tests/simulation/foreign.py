@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 STRANGERS_JOB = EngineJob("9000001", "nightly etl", "running")
 OURS = re.compile(
-    r"(turn|owner|sweep|recent)\.json"
-    r"|(hunts|active|done|touched|days|budget|cases|requests|health|archive)(/[A-Za-z0-9=._-]+)+"
+    r"(turn|owner|sweep|recent|pause|fills)(\.spare)?\.json"
+    r"|(hunts|active|done|touched|days|budget|cases|requests|pools|health|archive)"
+    r"(/[A-Za-z0-9=._-]+)+"
 )
 WRITTEN = re.compile(r"jobs/job-[0-9]{14}-[0-9a-f]{8}/(plan|runs/[\w-]+/[a-z-]+(/[\w.-]+)?)\.json")
 RAW = re.compile(

@@ -35,9 +35,11 @@ def manifest_of(world: World, run: Run) -> Json:
 
 def set_aside(world: World, run: Run) -> list[Json]:
     """What is kept of each refused row of a run: its FindingId ("" for none) and the reason."""
-    folder = c.run_folder(run.job or "", run.id)
-    kept: Json = json.loads(world.results.peek(f"{folder}/set-aside.json") or b"{}")
-    return list(kept.values())
+    folder, rows = c.run_folder(run.job or "", run.id), []
+    for part in manifest_of(world, run).get("parts", []):
+        held = world.results.peek(c.set_aside_path(folder, part["name"]))
+        rows += json.loads(held)["rows"] if held else []
+    return rows
 
 
 def refusable(world: World, run: Run) -> tuple[set[str], int]:
