@@ -33,6 +33,7 @@ SETTINGS = {
     "TIDEHUNT_DRIVER_MEMORY": "4g",
     "TIDEHUNT_DRIVER_CORES": "2",
     "TIDEHUNT_RUN_DEADLINE_SECONDS": "14400",
+    "TIDEHUNT_SETTLE_SECONDS": "14400",  # nothing but the flood is hunted
     "TIDEHUNT_SWEEP_SECONDS": "600",
     "TIDEHUNT_TICK_SCHEDULE": "*/5 * * * * *",
 }
