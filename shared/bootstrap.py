@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared import __version__, ports
+from shared import __version__, log_lines, ports
 from shared.control_loop import heartbeat
 from shared.deployment import Deployment
 from shared.errors import Permanent, TidehuntError
@@ -49,6 +49,7 @@ def deployment() -> Deployment:
     """This process's deployment, made at the first call. BadSettings when it cannot be."""
     with _lock:
         if not _deployments:
+            log_lines.install()
             _deployments.append(build(os.environ))
         return _deployments[0]
 
@@ -73,7 +74,8 @@ def build(environment: Mapping[str, str]) -> Deployment:
         exports=_exports(settings, credential),
         results=_results(settings, credential),
         engine=_engine(settings, credential),
-        sink=_sink(settings, credential),
+        sink=_sink(settings, credential, settings.stream),
+        health=_sink(settings, credential, settings.health_stream),
         workspace=_workspace(settings, credential),
         incidents=_incidents(settings, credential),
     )
@@ -82,13 +84,15 @@ def build(environment: Mapping[str, str]) -> Deployment:
 def _credential(settings: Settings) -> TokenCredential:
     from azure.identity import DefaultAzureCredential
 
-    # Unbounded by default: a silent identity endpoint would outlast the turn.
+    # Unbounded by default: a silent identity endpoint would outlast the turn. An answer is final,
+    # since azure-core sleeps for whatever Retry-After says; a lost one is asked for once more.
     return DefaultAzureCredential(
         managed_identity_client_id=settings.identity_client_id or None,
         exclude_interactive_browser_credential=True,
         retry_total=1,
-        connection_timeout=settings.call_seconds / 2,
-        read_timeout=settings.call_seconds / 2,
+        retry_status=0,
+        connection_timeout=settings.call_seconds / 4,
+        read_timeout=settings.call_seconds / 4,
     )
 
 
@@ -133,13 +137,13 @@ def _engine(settings: Settings, credential: TokenCredential) -> ports.SparkEngin
     return SynapseEngine(client, pool, settings.call_seconds)
 
 
-def _sink(settings: Settings, credential: TokenCredential) -> ports.FindingSink:
+def _sink(settings: Settings, credential: TokenCredential, stream: str) -> ports.FindingSink:
     from azure.monitor.ingestion import LogsIngestionClient
 
     from shared.adapters.logs_ingestion import LogsIngestionSink
 
     client = LogsIngestionClient(settings.logs_endpoint, credential)
-    return LogsIngestionSink(client, settings.dcr_id, settings.stream, settings.call_seconds)
+    return LogsIngestionSink(client, settings.dcr_id, stream, settings.call_seconds)
 
 
 def _workspace(settings: Settings, credential: TokenCredential) -> ports.Workspace:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from shared import contract as c
-from shared import delivered, delivery, refusals, set_aside
+from shared import delivered, delivery, health, refusals, set_aside
 from shared import messages as m
 from shared.cases import Cases, settle_incidents
+from shared.classes import within_cap
 from shared.delivery import BadRow, Row
 from shared.deployment import Turn
 from shared.errors import (
@@ -29,6 +30,7 @@ from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
+from shared.runs import delivered_message
 from shared.set_aside import SetAside
 
 log = logging.getLogger("tidehunt.deliveries")
@@ -68,6 +70,8 @@ def step_run(turn: Turn, runs: Runs, path: str) -> None:
     """Bring a delivering run as far as the turn's room allows."""
     run = runs[path].value
     if run.next_at is not None and turn.now() < run.next_at:
+        return
+    if run.awaits_job:
         return
     if run.status == "held":
         run = decide_and_save(turn, runs, path, m.Released(turn.now())).value
@@ -133,6 +137,8 @@ def _send_parts(item: Delivery) -> None:
     counts = item.run.counts
     _expect_rows(item, counts.sent + counts.unchanged + counts.set_aside)
     _write_delivered(item)
+    health.announce(item.turn, delivered_message(item.run))
+    # A crash here tells playbooks again, under the same id.
     item.decide(m.AllSent(item.turn.now()))
 
 
@@ -161,6 +167,8 @@ def _send_part(item: Delivery) -> None:
             if item.run.cursor == cursor:
                 _reserve(item, -size)  # surely nothing was taken
             raise
+    if reading.broken is not None and not item.paused:
+        raise reading.broken
     if reading.complete and not item.paused:
         item.aside.settle()
         item.decide(m.RowsSent(item.turn.now(), Cursor(part + 1, 0), 0))
@@ -172,18 +180,27 @@ class _Reading:
 
     turn: Turn
     complete: bool = True
+    broken: TooLarge | None = None
+    """A line without an end: what stands before it is sent all the same."""
 
 
 def _rows(item: Delivery, part: int, reading: _Reading) -> Iterator[Row]:
     """Rows still to send of a part, as far as there is room; bad lines become rows of their own."""
-    for line, end in _lines(item, part, item.run.cursor.offset):
-        if not reading.turn.has_room():
-            reading.complete = False
-            return
-        try:
-            yield _row(item, line, end)
-        except BadRow as error:
-            yield Row("", b"", end, bad=str(error))
+    try:
+        for line, end in _lines(item, part, item.run.cursor.offset):
+            if not reading.turn.has_room():
+                reading.complete = False
+                return
+            yield _row_or_bad(item, line, end)
+    except TooLarge as error:
+        reading.broken = error
+
+
+def _row_or_bad(item: Delivery, line: bytes, end: int) -> Row:
+    try:
+        return _row(item, line, end)
+    except BadRow as error:
+        return Row("", b"", end, bad=str(error))
 
 
 def _row(item: Delivery, line: bytes, end: int) -> Row:
@@ -260,7 +277,8 @@ def _reserve(item: Delivery, size: int) -> None:
     """Reserve a request's bytes before it is sent. Throttled when the day's are used up."""
     deployment = item.turn.deployment
     kept = deployment.records.budget(c.day_key(item.turn.now()))
-    if kept.value.bytes + size > deployment.settings.megabytes_a_day * 1_000_000:
+    cap = deployment.settings.megabytes_a_day * 1_000_000
+    if not within_cap(item.run, kept.value.bytes + size, cap):
         raise Throttled(
             "the day's bytes are used up (TIDEHUNT_MEGABYTES_A_DAY)",
             retry_after=3600,

@@ -225,7 +225,7 @@ def roll_up(run: Run, spec: HuntSpec, cases: int, withheld: int) -> Json:
 
 def describe(finding: Json, limit: int) -> str:
     """A finding in plain lines, defanged; at most `limit` code points."""
-    lines = [plain(str(finding["Title"])), ""]
+    lines = [plain(str(finding["Title"]))[:TITLE_LIMIT], ""]
     lines.append(f"Score {float(finding['Score']):.2f}, severity {finding['Severity']}.")
     lines.append(plain(f"Seen {finding.get('FirstSeen')} to {finding.get('LastSeen')}."))
     lines.extend(_section("Entities", finding.get("Entities", {})))
@@ -252,4 +252,4 @@ def plain(text: str) -> str:
     line = "".join(char if char.isprintable() else " " for char in text)
     line = line.replace("<", "(").replace(">", ")").replace("`", "'").replace("![", "! [")
     line = re.sub(r"\](?=[(\[:])", "] ", line)
-    return re.sub(r"(?i)http(?=s?://)", "hxxp", line).replace("://", "[:]//").strip()
+    return re.sub(r"(?i)http(?=s?:)", "hxxp", line).replace("://", "[:]//").strip()

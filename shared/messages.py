@@ -63,6 +63,18 @@ class JobRefused(Event):
 
 
 @dataclass(frozen=True)
+class JobStands(Event):
+    """The run's job should be over for long, and the engine does not say that it is."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobOver(Event):
+    """The job that a held run names is over after all."""
+
+
+@dataclass(frozen=True)
 class RowsSent(Event):
     """The sink accepted a request; `cursor` is what to send next."""
 
@@ -168,6 +180,8 @@ class SubmitRefused(Event):
 
     reason: str
     never: bool = False
+    retry_at: datetime | None = None
+    """Before then the engine wants to hear nothing more."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +218,14 @@ class Forgotten(Event):
     settle_at: datetime
 
 
+@dataclass(frozen=True)
+class GivenUp(Event):
+    """Nobody waits for the job any more, though the engine does not say that it is over."""
+
+    reason: str
+    settle_at: datetime
+
+
 # --- commands ---------------------------------------------------------------------------------
 
 
@@ -221,9 +243,12 @@ class Cancel:
     engine_id: str
 
 
+# --- to playbooks -----------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Announce:
-    """Tell playbooks, under an event id that a repeat shares."""
+    """What playbooks are told, under an event id that a repeat shares."""
 
     event_id: str
     kind: str
@@ -231,4 +256,4 @@ class Announce:
     data: Json
 
 
-Command = Submit | Cancel | Announce
+Command = Submit | Cancel

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared import contract as c
-from shared import delivery
+from shared import deliveries, delivery
 from shared.errors import Forbidden, OutcomeUnknown, Permanent, Rejected, Throttled, TooLarge
 from shared.model import Cursor
 from shared.records import Kept, run_path
@@ -28,9 +28,10 @@ def test_a_run_sends_opens_and_waits_for_its_read_back() -> None:
     home.clock.forward(600)
     run = step(home)
     assert (run.status, run.counts.confirmed) == ("done", 3)
-    assert {event[1] for event in home.notifier.events} == {
+    home.tick()
+    assert [event[1] for event in home.notifier.events] == [
         "Tidehunt.FindingsDelivered", "Tidehunt.RunEnded",
-    }  # fmt: skip
+    ]  # fmt: skip
 
 
 def test_requests_stay_below_900_kb() -> None:
@@ -258,7 +259,18 @@ def test_incidents_of_a_day_are_capped_and_what_is_left_is_rolled_up() -> None:
     home = delivering(incidents_a_day="1")
     run = step(home)
     assert (run.counts.opened, run.case, len(home.incidents.incidents)) == (1, 3, 2)
-    assert home.documents("budget/")["budget/20260310.json"]["incidents"] == 1
+    assert home.documents("budget/")["budget/20260310.json"]["incidents"] == 2
+
+
+def test_roll_ups_stay_within_a_tenth_beyond_the_cap() -> None:
+    home = house.build([spec()], incidents_a_day="1")
+    for day in ("05", "06", "07"):
+        put(home, a_run(id=f"202603{day}-beaconing-x-r0"), [a_finding()], withheld=9)
+    for path, kept in {one.path: one for one in home.deployment.records.runs()}.items():
+        deliveries.step_run(home.turn(), {path: kept}, path)
+    assert len(home.incidents.incidents) == 2
+    assert home.documents("budget/")["budget/20260310.json"]["incidents"] == 2
+    assert {run.step for run in home.runs().values()} == {"read-back"}
 
 
 def test_withheld_findings_open_one_roll_up() -> None:

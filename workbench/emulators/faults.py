@@ -1,5 +1,6 @@
 """Faults on demand: a queue of instructions per named route, as googleapis/storage-testbench has.
 
+    unheard     nothing happens, the connection is dropped without an answer
     before      the error is answered, nothing happened
     after       the effect is kept, the error is answered
     lost        the effect is kept, the connection is dropped without an answer
@@ -21,7 +22,7 @@ from typing import Literal
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Kind = Literal["before", "after", "lost", "reset", "slow", "late"]
+Kind = Literal["unheard", "before", "after", "lost", "reset", "slow", "late"]
 ANY = "*"
 """The route that stands for every request that meets no fault of its own."""
 TRANSPORT = "transport"
@@ -93,10 +94,10 @@ class FaultMiddleware:
             await self._fail(fault, scope, receive, send)
 
     async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        if fault.kind == "before":
+        if fault.kind in ("unheard", "before"):
             _act(fault)
             await _drain(receive)
-            await _refuse(fault, send)
+            await (_cut([], scope, send) if fault.kind == "unheard" else _refuse(fault, send))
             return
         if fault.kind == "late":
             receive = await _held(receive)
