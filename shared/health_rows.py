@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared import __version__
-from shared.alarms import Alarm, cut, number
+from shared.alarms import cut, number
 from shared.arrivals import Arrivals
 from shared.contract import NAMESPACE, workspace_key
-from shared.model import Budget, Job, Json, Run
+from shared.model import Job, Json, Run
+from shared.told import Alarm
 
 HEARTBEAT, RUN_ENDED = "Heartbeat", "RunEnded"
 RAISED, ENDED = "AlarmRaised", "AlarmEnded"
@@ -29,7 +30,8 @@ class Pulse:
     last_turn: datetime | None
     marks: int
     arrivals: Arrivals
-    budget: Budget
+    budget: Json
+    """What the day has spent, by name; empty when nobody can tell."""
     alarms: int
     lost: int
     """Health rows and messages that could not be kept for later."""
@@ -42,7 +44,6 @@ def heartbeat(deployment: str, pulse: Pulse, runs: Sequence[Run], now: datetime)
         "OldestUndelivered": _age(now, [run.since for run in runs if run.status == "delivering"]),
         "OldestDue": _age(now, [_due(run) for run in runs if run.status == "waiting"]),
     }
-    budget = pulse.budget
     return {
         **_row(HEARTBEAT, deployment, now, f"{now.isoformat()}"),
         **{name: age for name, age in ages.items() if age is not None},
@@ -51,7 +52,7 @@ def heartbeat(deployment: str, pulse: Pulse, runs: Sequence[Run], now: datetime)
         "MarksWaiting": pulse.marks,
         "EventsSeen": sum(hour.told for hour in pulse.arrivals.hours.values()),
         "BlobsFound": sum(hour.found for hour in pulse.arrivals.hours.values()),
-        "BudgetUsed": {"Jobs": budget.jobs, "Bytes": budget.bytes, "Incidents": budget.incidents},
+        "BudgetUsed": pulse.budget,
         "AlarmsOpen": pulse.alarms,
         "RowsLost": pulse.lost,
     }

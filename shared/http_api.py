@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast, get_args
 
-from shared import __version__, alarms, fills, pauses, pools, requests, schedule, spend
-from shared.alarms import Alarm, Alarms
+from shared import __version__, fills, pauses, requests, silence, spend, summaries
 from shared.archive import find_run
-from shared.breaker import is_open
 from shared.callers import OPERATOR, READER, caller, may
-from shared.contract import RUN_ID, day_key, workspace_key
+from shared.contract import RUN_ID
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
-from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
+from shared.errors import BadInput, Conflict, TidehuntError, Transient
 from shared.estimates import estimate
-from shared.health import OWED, Owed
-from shared.model import (
-    RUN_TERMINAL,
-    Budget,
-    HuntSpec,
-    Ignored,
-    Job,
-    Json,
-    Request,
-    Run,
-    Sweeps,
-    Unusable,
-    Window,
-)
-from shared.quarantine import UNUSABLE
-from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS, Records
-from shared.timeline import HuntRecord
+from shared.model import Json, Request
+from shared.records import MARKS, REQUESTS
 
 log = logging.getLogger("tidehunt.http")
 Answer = tuple[int, Json]
@@ -174,7 +155,7 @@ def show_run(deployment: Deployment, run_id: str) -> Answer:
         request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
         kept = find_run(deployment.records, run_id, deployment.clock())
         if kept is not None:
-            return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
+            return 200, {**summaries.run_summary(kept.value), "coverage": kept.value.coverage}
         if request is not None:
             return 200, {"run_id": run_id, "hunt": request.value.hunt, "status": "requested"}
     return 404, _trouble("no such run", "GET /api/status lists the runs")
@@ -203,208 +184,41 @@ def fill_gaps(deployment: Deployment, body: bytes) -> Answer:
     return 202, {"fills": [fill.id for fill in planned], **told}
 
 
-def run_summary(run: Run) -> Json:
-    """A run in the words of the API."""
-    return {
-        "run_id": run.id,
-        "hunt": run.hunt,
-        "workspace": workspace_key(run.workspace),
-        "kind": run.kind,
-        "incidents": run.incidents,
-        "slot": _window(run.slot),
-        "window": _window(run.window),
-        "revision": run.revision,
-        "status": run.status,
-        "step": run.step,
-        "created": run.created.isoformat(),
-        "attempt": run.attempt,
-        "unused": run.unused,
-        "job": run.job,
-        "since": run.since.isoformat(),
-        "next_at": _time(run.next_at),
-        "reason": run.reason,
-        "counts": dict(vars(run.counts)),
-        "code_hash": run.code_hash,
-        "params": run.params,
-        "changes": {change: f"POST /api/runs/{run.id}/{change}" for change in _changes(run)},
-    }
-
-
-def _changes(run: Run) -> list[str]:
-    """What a person may ask for a run as it is."""
-    fitting = [change for change, statuses in requests.FITS.items() if run.status in statuses]
-    return fitting if run.status in RUN_TERMINAL else [*fitting, "cancel"]
-
-
-def _window(window: Window) -> Json:
-    return {"start": window.start.isoformat(), "end": window.end.isoformat()}
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
 def status(deployment: Deployment) -> Answer:
     """`GET /api/status`: what runs, what waits, what ended last, what is silent."""
     records = deployment.records
     marks = sum(1 for _ in records.ledger.list(MARKS))
     asked = sum(1 for _ in records.ledger.list(REQUESTS))
     runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
-    hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
+    hunts = [line for spec in deployment.hunts for line in summaries.hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
-    budget = _budget(deployment)
+    budget = summaries.budget_of_today(deployment)
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
-        **_clocks(deployment),
-        "pause": _pause(deployment),
-        "pool": _pool(deployment, [kept.value for kept in jobs]),
+        "last_turn": heartbeat(deployment)["lastTurn"],
+        "last_sweep": summaries.last_sweep(records),
+        "pause": summaries.pause_line(deployment),
+        "pool": summaries.pool_line(deployment, [kept.value for kept in jobs]),
         "idle": not (marks or asked or runs or jobs or slots or filling),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
         "fills": [fills.summary(kept.value) for kept in filling],
         "active": {
-            "runs": [run_summary(kept.value) for kept in runs],
-            "jobs": [_job(kept.value) for kept in jobs],
+            "runs": [summaries.run_summary(kept.value) for kept in runs],
+            "jobs": [summaries.job_summary(kept.value) for kept in jobs],
         },
-        "recent": [run_summary(run) for run in records.recent()],
+        "recent": [summaries.run_summary(run) for run in records.recent()],
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
-        "ignored_tables": _ignored(deployment),
-        "alarms": _alarms(deployment, [kept.value for kept in runs]),
-        "untold": _untold(deployment),
+        "ignored_tables": summaries.ignored_tables(deployment),
+        "alarms": silence.alarms_now(deployment, [kept.value for kept in runs]),
+        "untold": silence.untold(deployment),
         "budget": dict(vars(budget)) if budget else None,
         "today": spend.today(budget, deployment.settings) if budget else {},
-        "quarantined": _quarantined(records),
+        "quarantined": summaries.quarantined(records),
     }
-
-
-def _pause(deployment: Deployment) -> Json | None:
-    pause = pauses.paused(deployment.records)
-    if pause is None:
-        return None
-    return {
-        "since": _time(pause.since),
-        "reason": pause.reason,
-        "by": pause.by,
-        "mend": "POST /api/resume, or `tidehunt resume`: nothing new starts until then",
-    }
-
-
-def _pool(deployment: Deployment, jobs: Sequence[Job]) -> Json:
-    breaker = pools.as_seen(deployment, jobs)
-    return {
-        "pool": breaker.pool,
-        "breaker": "open" if is_open(breaker) else "closed",
-        "since": _time(breaker.since),
-        "reason": breaker.reason if is_open(breaker) else "",
-        "next_try": _time(breaker.next_try),
-        "probe": breaker.probe or None,
-    }
-
-
-def _clocks(deployment: Deployment) -> Json:
-    sweeps = deployment.records.the_one(Sweeps(), SWEEPS)
-    return {
-        "last_turn": heartbeat(deployment)["lastTurn"],
-        "last_sweep": _time(sweeps.value.recent) if sweeps else None,
-    }
-
-
-def _job(job: Job) -> Json:
-    return {
-        "job_id": job.id,
-        "status": job.status,
-        "engine_id": job.engine_id,
-        "since": job.since.isoformat(),
-        "runs": len(job.runs),
-        "reason": job.reason,
-    }
-
-
-def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
-    lines: list[Json] = []
-    for workspace in deployment.settings.workspaces:
-        try:
-            record = deployment.records.hunt(spec.guid, workspace).value
-        except Quarantined:
-            record = HuntRecord(spec.guid, workspace)
-        lines.append(
-            {
-                "hunt": spec.module,
-                "version": spec.version,
-                "status": spec.status,
-                "workspace": workspace_key(workspace),
-                "judged_until": _time(record.watermark),
-                "next_schedule": _time(record.next_fire),
-                "open_slots": schedule.open_slots(spec, record, deployment.clock()),
-                "gaps": [
-                    {"start": _time(gap.start), "end": _time(gap.end), "reason": gap.reason}
-                    for gap in record.gaps
-                ],
-            }
-        )
-    return lines
-
-
-def _ignored(deployment: Deployment) -> list[str]:
-    kept = deployment.records.the_one(Ignored(), IGNORED)
-    return list(kept.value.tables) if kept else []
-
-
-def _budget(deployment: Deployment) -> Budget | None:
-    """What the day has spent; None when nobody can tell: then nothing more is spent."""
-    try:
-        return deployment.records.budget(day_key(deployment.clock())).value
-    except Quarantined:
-        return None
-
-
-def _quarantined(records: Records) -> Json:
-    """Path -> why, of what a turn has met and of what was met in telling the rest."""
-    kept = records.the_one(Unusable(), UNUSABLE)
-    return {**(kept.value.documents if kept else {}), **records.quarantine.met}
-
-
-def _alarms(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
-    """What stands still or is silent; a held run shows as soon as it is held."""
-    known = {
-        name: alarm
-        for kept in deployment.records.usable(Alarms, [alarms.PATH])
-        for name, alarm in kept.value.known.items()
-        if alarm.kind != "RunHeld"
-    }
-    by_id = {run.id: run for run in runs}
-    return [
-        *map(_alarm, alarms.held(runs)),
-        *(_alarm(_in_words(one, by_id.get(one.subject))) for one in known.values()),
-    ]
-
-
-def _in_words(alarm: Alarm, run: Run | None) -> Alarm:
-    """What a run's alarm leaves to the run to say."""
-    if alarm.reason or run is None:
-        return alarm
-    reason = f"{run.status} without results: {run.reason}".rstrip(": ")
-    return replace(alarm, reason=reason, mend=f"tidehunt explain {run.id}")
-
-
-def _alarm(alarm: Alarm) -> Json:
-    return {
-        "alarm": alarm.kind,
-        "subject": alarm.subject,
-        "since": alarm.since.isoformat(),
-        "reason": alarm.reason,
-        "mend": alarm.mend,
-    }
-
-
-def _untold(deployment: Deployment) -> Json:
-    """Health rows and messages that nobody has taken yet, and those that had to be given up."""
-    kept = next(iter(deployment.records.usable(Owed, [OWED])), None)
-    owed = kept.value if kept else Owed()
-    return {"rows": len(owed.rows), "messages": len(owed.messages), "lost": owed.lost}
 
 
 ROUTE_ROLES: Mapping[str, str] = {

@@ -240,7 +240,10 @@ class House:
     def write_results(self, plan: Json, run: Json) -> None:
         """A run's part and, last, its manifest."""
         hours = [hour for table in plan["tables"].values() for hour in table["hours"]]
-        shown = {"workspace": plan["workspace"]["resource_id"], "bytes": sum_of(hours, "bytes")}
+        shown = {
+            "workspace": plan["workspace"]["resource_id"],
+            "bytes": sum(one["bytes"] for one in hours),
+        }
         self.land_results(plan["job_id"], run["run_id"], self.hunting({**run, **shown}))
 
     def land_results(self, job_id: str, run_id: str, found: list[Json], **changes: Any) -> None:
@@ -284,11 +287,6 @@ class House:
 
 def _is_run(path: str) -> bool:
     return path.startswith("active/runs/") or (path.startswith("done/") and "/job-" not in path)
-
-
-def sum_of(hours: Iterable[Mapping[str, Any]], name: str) -> int:
-    """The sum of one number over a plan's hours."""
-    return sum(int(hour[name]) for hour in hours)
 
 
 def manifest(job_id: str, run_id: str, parts: Mapping[str, int], **changes: Any) -> bytes:
