@@ -18,6 +18,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make serve                the local cloud and the app, until Ctrl-C
   make test                 every test
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
+  make crashpoints          break every pair of requests of every script: nothing is lost or doubled
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
   make check                format, lint, types, import rules: what a commit has to pass
   make bench-beacons        recall and false positives beside other detectors, on made logs
@@ -31,7 +32,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate killtest check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate killtest crashpoints check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -47,6 +48,10 @@ test: test-set
 
 killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)
+
+crashpoints: test-set
+	@$(PY) -m tests.crashpoints $(ARGS)
+
 simulate: test-set
 	@$(PY) -m tests.simulation $(SEEDS) $(ARGS)
 

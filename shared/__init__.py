@@ -16,7 +16,6 @@ deliveries        a run's results -> the findings table, its incidents, the read
 incidents         case + findings + what Sentinel holds -> create, update, stay quiet
 health            heartbeats, ended runs and alarms -> the health table; what could not be told yet
 alarms            what stands still or is silent; arrivals counts what comes, health_rows words it
-summaries         what the ledger holds, in the words of the API; silence tells the alarms
 requests          what HTTP asks for
 fills, estimates  gaps that somebody wants filled, and what that costs
 backfill          a fill, a turn at a time -> runs behind the live ones

@@ -183,7 +183,8 @@ def _started(
         run = _run(turn, spec, fill, item)
         found = turn.deployment.records.find_run(run.id)
         if found is None:
-            return schedule.judged(record, item, run.id, create(turn.deployment, run))
+            created = create(turn.deployment, run).created
+            return schedule.judged(record, item, run.id, created)
         if found.value.status not in ("failed", "cancelled"):
             return schedule.judged(record, item, run.id, found.value.created)
         if found.path == run_path(found.value):

@@ -61,7 +61,7 @@ def told(breaker: Breaker, job: Job, queue_seconds: float, first_wait: float) ->
     if said != "not started" or before or job.id in breaker.failed:
         return breaker
     if job.id == breaker.probe:
-        return _wait_longer(breaker, job.since, job.reason, first_wait)
+        return _patient(_wait_longer(breaker, job.since, job.reason, first_wait), job)
     after = replace(breaker, failed_at=max(job.since, breaker.failed_at or job.since))
     return after if is_open(breaker) else _counted(after, job, first_wait)
 
@@ -98,7 +98,14 @@ def _counted(breaker: Breaker, job: Job, first_wait: float) -> Breaker:
     after = replace(breaker, failed=failed, reason=job.reason)
     if len(failed) < FAILURES_BEFORE_OPEN:
         return after
-    return replace(after, since=job.since, next_try=job.since + _wait(first_wait, 0))
+    return _patient(replace(after, since=job.since, next_try=job.since + _wait(first_wait, 0)), job)
+
+
+def _patient(breaker: Breaker, job: Job) -> Breaker:
+    """Never before the service wants to hear of us again."""
+    asked = job.next_at if job.status == "lost" else None
+    tries = [moment for moment in (breaker.next_try, asked) if moment is not None]
+    return replace(breaker, next_try=max(tries, default=None))
 
 
 def _wait_longer(breaker: Breaker, at: datetime, reason: str, first_wait: float) -> Breaker:

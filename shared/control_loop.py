@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import archive, backfill, deliveries, health, intake, jobs, requests, schedule, starts
+from shared import archive, backfill, deliveries, health, intake, jobs, requests, starts
 from shared.classes import is_backfill
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
@@ -21,7 +21,7 @@ from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, Tidehun
 from shared.jobs import Runs
 from shared.model import RUN_TERMINAL, Claim, HuntSpec, Json, Owner, Run
 from shared.quarantine import level
-from shared.records import Kept, Records, done_path, run_path, spare
+from shared.records import Kept, Records, run_path, spare
 from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.control_loop")
@@ -236,14 +236,8 @@ def _put_away(records: Records, kept: Kept[Run]) -> None:
 
 
 def _declare_gap(records: Records, run: Run) -> None:
-    """A slot that no revision has judged is a gap, not a hole."""
-    stem = run.id.removesuffix(f"-r{run.revision}")
-    for revision in range(run.revision):
-        earlier = records.load(Run, done_path(f"{stem}-r{revision}"))
-        if earlier is not None and earlier.value.status == "done":
-            return
     hunt = records.hunt(run.hunt_guid, run.workspace)
-    after = schedule.unjudged(hunt.value, run.id, run.slot, f"run {run.id} {run.status}")
+    after = starts.once_ended(records, hunt.value, run)
     if after != hunt.value:
         records.save(hunt, after)
 

@@ -117,16 +117,9 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
     if run.step == "sending":
         _send_parts(item)
     if item.run.step == "incidents" and turn.has_room():
-        _tell_delivered(item)
         settle_incidents(item.cases, lambda: item.run, _news(item), item.decide)
     if item.run.step == "read-back" and turn.now() >= (item.run.next_at or turn.now()):
         _read_back(item)
-
-
-def _tell_delivered(item: Delivery) -> None:
-    """Tell playbooks before the first case is settled: after a crash rather twice than never."""
-    if item.run.case == 0 and item.run.refused_since is None:
-        health.announce(item.turn, delivered_message(item.run))
 
 
 # --- sending ----------------------------------------------------------------------------------
@@ -142,6 +135,8 @@ def _send_parts(item: Delivery) -> None:
     if found != counts.rows:
         raise Rejected(f"its parts hold {found} rows, its manifest says {counts.rows}")
     _write_delivered(item)
+    health.announce(item.turn, delivered_message(item.run))
+    # A crash here tells playbooks again, under the same id.
     item.decide(m.AllSent(item.turn.now()))
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
-from shared import __version__, fills, pauses, requests, silence, spend, summaries
+from shared import __version__, fills, pauses, requests, schedule
 from shared.archive import find_run
 from shared.callers import OPERATOR, READER, caller, may
-from shared.contract import RUN_ID
+from shared.contract import RUN_ID, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
-from shared.errors import BadInput, Conflict, TidehuntError, Transient
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
 from shared.estimates import estimate
-from shared.model import Json, Request
-from shared.records import MARKS, REQUESTS
+from shared.model import RUN_TERMINAL, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.obstacles import obstacles
+from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS
+from shared.timeline import HuntRecord
+from shared.troubles import troubles
 
 log = logging.getLogger("tidehunt.http")
 Answer = tuple[int, Json]
@@ -155,7 +159,7 @@ def show_run(deployment: Deployment, run_id: str) -> Answer:
         request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
         kept = find_run(deployment.records, run_id, deployment.clock())
         if kept is not None:
-            return 200, {**summaries.run_summary(kept.value), "coverage": kept.value.coverage}
+            return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
         if request is not None:
             return 200, {"run_id": run_id, "hunt": request.value.hunt, "status": "requested"}
     return 404, _trouble("no such run", "GET /api/status lists the runs")
@@ -184,41 +188,124 @@ def fill_gaps(deployment: Deployment, body: bytes) -> Answer:
     return 202, {"fills": [fill.id for fill in planned], **told}
 
 
+def run_summary(run: Run) -> Json:
+    """A run in the words of the API."""
+    return {
+        "run_id": run.id,
+        "hunt": run.hunt,
+        "workspace": workspace_key(run.workspace),
+        "kind": run.kind,
+        "incidents": run.incidents,
+        "slot": _window(run.slot),
+        "window": _window(run.window),
+        "revision": run.revision,
+        "status": run.status,
+        "step": run.step,
+        "created": run.created.isoformat(),
+        "attempt": run.attempt,
+        "unused": run.unused,
+        "job": run.job,
+        "since": run.since.isoformat(),
+        "next_at": _time(run.next_at),
+        "reason": run.reason,
+        "counts": dict(vars(run.counts)),
+        "code_hash": run.code_hash,
+        "params": run.params,
+        "changes": {change: f"POST /api/runs/{run.id}/{change}" for change in _changes(run)},
+    }
+
+
+def _changes(run: Run) -> list[str]:
+    """What a person may ask for a run as it is."""
+    fitting = [change for change, statuses in requests.FITS.items() if run.status in statuses]
+    return fitting if run.status in RUN_TERMINAL else [*fitting, "cancel"]
+
+
+def _window(window: Window) -> Json:
+    return {"start": window.start.isoformat(), "end": window.end.isoformat()}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
 def status(deployment: Deployment) -> Answer:
     """`GET /api/status`: what runs, what waits, what ended last, what is silent."""
     records = deployment.records
     marks = sum(1 for _ in records.ledger.list(MARKS))
     asked = sum(1 for _ in records.ledger.list(REQUESTS))
     runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
-    hunts = [line for spec in deployment.hunts for line in summaries.hunt_lines(deployment, spec)]
+    hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
-    budget = summaries.budget_of_today(deployment)
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
-        "last_turn": heartbeat(deployment)["lastTurn"],
-        "last_sweep": summaries.last_sweep(records),
-        "pause": summaries.pause_line(deployment),
-        "pool": summaries.pool_line(deployment, [kept.value for kept in jobs]),
+        **_clocks(deployment),
+        **obstacles(deployment, [kept.value for kept in jobs]),
         "idle": not (marks or asked or runs or jobs or slots or filling),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
         "fills": [fills.summary(kept.value) for kept in filling],
         "active": {
-            "runs": [summaries.run_summary(kept.value) for kept in runs],
-            "jobs": [summaries.job_summary(kept.value) for kept in jobs],
+            "runs": [run_summary(kept.value) for kept in runs],
+            "jobs": [_job(kept.value) for kept in jobs],
         },
-        "recent": [summaries.run_summary(run) for run in records.recent()],
+        "recent": [run_summary(run) for run in records.recent()],
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
-        "ignored_tables": summaries.ignored_tables(deployment),
-        "alarms": silence.alarms_now(deployment, [kept.value for kept in runs]),
-        "untold": silence.untold(deployment),
-        "budget": dict(vars(budget)) if budget else None,
-        "today": spend.today(budget, deployment.settings) if budget else {},
-        "quarantined": summaries.quarantined(records),
+        "ignored_tables": _ignored(deployment),
+        **troubles(deployment, [kept.value for kept in runs]),
     }
+
+
+def _clocks(deployment: Deployment) -> Json:
+    sweeps = deployment.records.the_one(Sweeps(), SWEEPS)
+    return {
+        "last_turn": heartbeat(deployment)["lastTurn"],
+        "last_sweep": _time(sweeps.value.recent) if sweeps else None,
+    }
+
+
+def _job(job: Job) -> Json:
+    return {
+        "job_id": job.id,
+        "status": job.status,
+        "engine_id": job.engine_id,
+        "since": job.since.isoformat(),
+        "runs": len(job.runs),
+        "reason": job.reason,
+    }
+
+
+def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
+    lines: list[Json] = []
+    for workspace in deployment.settings.workspaces:
+        try:
+            record = deployment.records.hunt(spec.guid, workspace).value
+        except Quarantined:
+            record = HuntRecord(spec.guid, workspace)
+        lines.append(
+            {
+                "hunt": spec.module,
+                "version": spec.version,
+                "status": spec.status,
+                "workspace": workspace_key(workspace),
+                "judged_until": _time(record.watermark),
+                "next_schedule": _time(record.next_fire),
+                "open_slots": schedule.open_slots(spec, record, deployment.clock()),
+                "gaps": [
+                    {"start": _time(gap.start), "end": _time(gap.end), "reason": gap.reason}
+                    for gap in record.gaps
+                ],
+            }
+        )
+    return lines
+
+
+def _ignored(deployment: Deployment) -> list[str]:
+    kept = deployment.records.the_one(Ignored(), IGNORED)
+    return list(kept.value.tables) if kept else []
 
 
 ROUTE_ROLES: Mapping[str, str] = {

@@ -13,7 +13,7 @@ from shared import pools, schedule, spend
 from shared.classes import is_backfill, reserve_backfill
 from shared.copies import record_copies
 from shared.deployment import Turn
-from shared.errors import OutcomeUnknown, Permanent, Transient
+from shared.errors import OutcomeUnknown, Permanent, Throttled, TidehuntError, Transient
 from shared.manifests import read_manifest
 from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
@@ -93,9 +93,12 @@ def step_job(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
         "ended": _settle,
         "lost": _settle,
     }
-    if _is_overdue(turn, kept.value):
-        kept = _ask_a_person(turn, kept, runs)
-    steps[kept.value.status](turn, kept, runs)
+    try:
+        steps[kept.value.status](turn, kept, runs)
+    except TidehuntError:
+        _ask_if_overdue(turn, kept, runs)
+        raise
+    _ask_if_overdue(turn, kept, runs)
 
 
 def _decide(turn: Turn, kept: Kept[Job], event: m.Event) -> tuple[Kept[Job], Commands]:
@@ -142,6 +145,8 @@ def _post(turn: Turn, job: Job) -> m.Event:
     except OutcomeUnknown as error:
         log.warning("submission of %s not answered: %s", job.id, error)
         return m.SubmitUnanswered(turn.now(), turn.later(settings.unknown_seconds))
+    except Throttled as error:
+        return m.SubmitRefused(turn.now(), str(error), retry_at=turn.later(error.retry_after))
     except Transient as error:
         return m.SubmitRefused(turn.now(), str(error))
     except Permanent as error:
@@ -227,9 +232,19 @@ def _abandoned(turn: Turn, job: Job, runs: Runs) -> bool:
 # --- overdue: it should be over, and nobody says that it is -------------------------------------
 
 
+def _ask_if_overdue(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
+    """After it was looked at: what an outage kept from us is told by one look."""
+    if _is_overdue(turn, kept.value):
+        now = turn.deployment.records.load(Job, kept.path)
+        if now is not None and _is_overdue(turn, now.value):
+            _ask_a_person(turn, now, runs)
+
+
 def _is_overdue(turn: Turn, job: Job) -> bool:
     """True long after it was cancelled, and after the time at which it ends itself."""
     if job.submitted is None or job.status in ("ended", "lost"):
+        return False
+    if job.status == "cancelling" and turn.now() <= job.since + timedelta(seconds=OVERDUE):
         return False
     settings = turn.deployment.settings
     latest = job.submitted + timedelta(seconds=settings.queue_deadline_seconds)
@@ -237,7 +252,7 @@ def _is_overdue(turn: Turn, job: Job) -> bool:
     return turn.now() > ends + timedelta(seconds=OVERDUE)
 
 
-def _ask_a_person(turn: Turn, kept: Kept[Job], runs: Runs) -> Kept[Job]:
+def _ask_a_person(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     """Hold its runs: another job for them, while this one may live, is a person's decision."""
     job = kept.value
     known = f"{job.id} ({job.engine_id or 'no id'} in pool {turn.deployment.settings.synapse_pool})"
@@ -250,8 +265,7 @@ def _ask_a_person(turn: Turn, kept: Kept[Job], runs: Runs) -> Kept[Job]:
             decide_and_save(turn, runs, path, m.JobStands(turn.now(), reason))
     if not any(runs[path].value.awaits_job for path in _named(job, runs)):
         reason = "it does not end, and nobody waits for it any more"
-        kept, _ = _decide(turn, kept, m.GivenUp(turn.now(), reason, turn.now()))
-    return kept
+        _decide(turn, kept, m.GivenUp(turn.now(), reason, turn.now()))
 
 
 # --- ended, lost ------------------------------------------------------------------------------

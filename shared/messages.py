@@ -171,6 +171,8 @@ class SubmitRefused(Event):
 
     reason: str
     never: bool = False
+    retry_at: datetime | None = None
+    """Before then the engine wants to hear nothing more."""
 
 
 @dataclass(frozen=True)

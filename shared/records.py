@@ -34,7 +34,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -248,7 +248,7 @@ class Records:
         day = day_key(ended + ENDED_FOR)
         kept = self.the_one(Aging(), AGING)
         if kept is not None and kept.value.due.get(folder, "") < day:
-            self.save(kept, Aging({**kept.value.due, folder: day}))
+            self.save(kept, replace(kept.value, due={**kept.value.due, folder: day}))
 
     def remember(self, run_id: str) -> None:
         """Put a run at the head of those that ended last."""

@@ -26,7 +26,7 @@ from shared.model import HuntSpec, Request, Run, Window
 from shared.quarantine import level
 from shared.records import REQUESTS, Kept, run_path
 from shared.schedule import Due
-from shared.starts import create, live_run, reserve_run
+from shared.starts import create, live_run, once_judged, reserve_run
 from shared.timeline import Slot
 
 log = logging.getLogger("tidehunt.requests")
@@ -211,9 +211,9 @@ def _judge_again(turn: Turn, spec: HuntSpec, run: Run) -> None:
     again = live_run(turn, spec, run.workspace, item)
     if run.kind == "backfill":
         again = replace(again, kind="backfill", incidents=run.incidents and again.incidents)
-    created = create(turn.deployment, again)
+    found = create(turn.deployment, again)
     # A crash here finds the new run by its id, and the slot still naming the old one.
-    records.save(hunt, schedule.judged(hunt.value, item, again.id, created))
+    records.save(hunt, once_judged(records, hunt.value, item, found))
 
 
 def _asked_again(run: Run, now: datetime) -> Request:

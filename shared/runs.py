@@ -266,7 +266,9 @@ def _unanswered(job: Job, event: m.SubmitUnanswered) -> tuple[Job, Commands]:
 
 def _refused(job: Job, event: m.SubmitRefused) -> tuple[Job, Commands]:
     outcome = "never" if event.never else "refused"
-    return replace(job, status="lost", outcome=outcome, reason=event.reason, next_at=None), ()
+    return replace(
+        job, status="lost", outcome=outcome, reason=event.reason, next_at=event.retry_at
+    ), ()
 
 
 def _not_listed(job: Job, event: m.NotListed) -> tuple[Job, Commands]:

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared import contract as c
 from shared import schedule
@@ -19,7 +19,7 @@ from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
 from shared.pauses import paused
 from shared.quarantine import level
-from shared.records import SWEEPS, run_path
+from shared.records import SWEEPS, Records, done_path, run_path
 from shared.schedule import Due
 from shared.timeline import HuntRecord
 
@@ -64,13 +64,13 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
             break
         run = live_run(turn, spec, workspace, item)
         try:
-            created = create(deployment, run)
+            found = create(deployment, run)
         except Quarantined:
             # This slot waits for a person, the others do not.
             reserve_run(turn, spec, workspace, -1)
             continue
         # A crash here finds the run again by its id, which the slot and revision determine.
-        record = schedule.judged(record, item, run.id, created)
+        record = once_judged(deployment.records, record, item, found)
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
     record = schedule.skipped(spec, record)
@@ -149,24 +149,44 @@ def live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
     )
 
 
-def create(deployment: Deployment, run: Run) -> datetime:
-    """Save a run, unless it is there already; when the one that is there was created.
+def create(deployment: Deployment, run: Run) -> Run:
+    """Save a run, unless it is there already; the one that is there then.
 
     A slot is judged by one run at a time, be it live or backfill: they share their ids.
     """
     ended = ended_run(deployment.records, run.id, deployment.clock())
     if ended is not None:
         log.info("run has ended already: %s", run.id)
-        return ended.value.created
+        return ended.value
     other = replace(run, kind="live" if run.kind == "backfill" else "backfill")
     taken = deployment.records.load(Run, run_path(other)) if run.kind != "adhoc" else None
     if taken is not None:
         log.info("run is there already: %s", run.id)
-        return taken.value.created
+        return taken.value
     try:
         deployment.records.ledger.create(run_path(run), encode(run))
     except Conflict:
         log.info("run is there already: %s", run.id)
         found = deployment.records.load(Run, run_path(run))
-        return found.value.created if found else run.created
-    return run.created
+        return found.value if found else run
+    return run
+
+
+def once_judged(records: Records, record: HuntRecord, item: Due, run: Run) -> HuntRecord:
+    """The record once a run for a slot is saved, however far that run has come.
+
+    One that was saved by a turn that could not say so may have ended since: whoever put it away
+    did not find it in its slot, and declared no gap.
+    """
+    after = schedule.judged(record, item, run.id, run.created)
+    return once_ended(records, after, run) if run.status in ("failed", "cancelled") else after
+
+
+def once_ended(records: Records, record: HuntRecord, run: Run) -> HuntRecord:
+    """The record once a run has failed or was cancelled: what no revision has judged is a gap."""
+    stem = run.id.removesuffix(f"-r{run.revision}")
+    for revision in range(run.revision):
+        earlier = records.load(Run, done_path(f"{stem}-r{revision}"))
+        if earlier is not None and earlier.value.status == "done":
+            return record
+    return schedule.unjudged(record, run.id, run.slot, f"run {run.id} {run.status}")

@@ -26,7 +26,8 @@ TABLES = (
 )
 
 SHARING = ("contract", "hunts")
-LONGEST = ("test_whole_loop", "hunts", "test_simulation", "test_bad_input", "contract")
+LONGEST = ("test_whole_loop", "hunts", "test_simulation", "test_bad_input", "contract",
+           "test_crash_points")  # fmt: skip
 
 PYSPARKS_OWN = (
     # It leaves the sockets open over which a driver collects rows.

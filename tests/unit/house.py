@@ -13,7 +13,7 @@ from shared import control_loop, intake
 from shared.deployment import Deployment, Turn
 from shared.model import HuntSpec, Json, Run, Window
 from shared.packing import unpack
-from shared.records import Records
+from shared.records import Records, kind_of
 from shared.settings import Settings, environment_name, load
 from tests.memory.services import (
     MemoryEngine,
@@ -240,10 +240,7 @@ class House:
     def write_results(self, plan: Json, run: Json) -> None:
         """A run's part and, last, its manifest."""
         hours = [hour for table in plan["tables"].values() for hour in table["hours"]]
-        shown = {
-            "workspace": plan["workspace"]["resource_id"],
-            "bytes": sum(one["bytes"] for one in hours),
-        }
+        shown = {"workspace": plan["workspace"]["resource_id"], "bytes": sum_of(hours, "bytes")}
         self.land_results(plan["job_id"], run["run_id"], self.hunting({**run, **shown}))
 
     def land_results(self, job_id: str, run_id: str, found: list[Json], **changes: Any) -> None:
@@ -274,7 +271,7 @@ class House:
     def runs(self) -> dict[str, Run]:
         """Every run, finished or not, by its id."""
         records = Records(self.ledger)
-        paths = [path for path in self.ledger.contents() if _is_run(path)]
+        paths = [path for path in self.ledger.contents() if kind_of(path) is Run]
         found = (records.load(Run, path) for path in sorted(paths))
         return {kept.value.id: kept.value for kept in found if kept}
 
@@ -285,8 +282,9 @@ class House:
         return {path: unpack(body) if "texts" in body else body for path, body in found.items()}
 
 
-def _is_run(path: str) -> bool:
-    return path.startswith("active/runs/") or (path.startswith("done/") and "/job-" not in path)
+def sum_of(hours: Iterable[Mapping[str, Any]], name: str) -> int:
+    """The sum of one number over a plan's hours."""
+    return sum(int(hour[name]) for hour in hours)
 
 
 def manifest(job_id: str, run_id: str, parts: Mapping[str, int], **changes: Any) -> bytes:

@@ -93,6 +93,7 @@ def test_a_turn_moves_a_batch_and_no_more(home: House) -> None:
 def test_what_was_done_before_there_was_an_archive_is_found_by_one_look(home: House) -> None:
     finish(home, [a_done(1), a_done(2, "20260105")])
     home.ledger.delete(AGING)
+    finish(home, [a_done(3)])  # before the look, as it is after an upgrade
     listed: list[str] = []
     home.wire.hook = lambda phase, operation, subject: (
         listed.append(subject) if (phase, operation) == ("before", "ledger.list") else None
@@ -100,7 +101,10 @@ def test_what_was_done_before_there_was_an_archive_is_found_by_one_look(home: Ho
     home.clock.now = OLD
     turns(home, 5)
     assert listed.count("done/") == 1 and home.documents("done/") == {}
-    assert len(archived(home)) == len(archived(home, "archive/y=2026/m=01.jsonl.gz")) == 1
+    assert len(archived(home)) == 2 and len(archived(home, "archive/y=2026/m=01.jsonl.gz")) == 1
+    finish(home, [replace(a_done(4), since=OLD)])
+    turns(home, 2)
+    assert listed.count("done/") == 1
 
 
 @pytest.mark.parametrize("phase", ["before", "after"])
@@ -187,7 +191,11 @@ def test_what_a_run_did_is_not_done_again_for_lying_in_the_archive(home: House) 
     assert home.runs()[again].counts.unchanged == 1 and len(home.sink.rows) == rows
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"{"), gzip.compress(b"{}")[:-5]])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip", gzip.compress(b"{"), gzip.compress(b"{}")[:-5]],
+    ids=["no gzip", "no JSON", "cut off"],
+)
 def test_a_broken_month_is_never_written_over(home: House, content: bytes) -> None:
     run = a_done(1)
     finish(home, [run])

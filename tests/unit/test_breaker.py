@@ -104,6 +104,14 @@ def test_the_wait_doubles_with_each_probe_and_is_bounded() -> None:
     assert (breaker.since, breaker.tries) == (after(3), 30)
 
 
+def test_the_service_is_not_asked_before_it_wants_to_be() -> None:
+    later = a_job("job-3", 3, next_at=after(40))
+    breaker = tell(Breaker("hunting"), a_job("job-1", 1), a_job("job-2", 2), later)
+    assert breaker.next_try == after(40)
+    probe = a_job("probe", 40, next_at=after(40.5))
+    assert tell(replace(breaker, probe="probe"), probe).next_try == after(42)
+
+
 def test_others_that_fail_while_it_is_open_do_not_lengthen_the_wait() -> None:
     breaker = replace(opened(), probe="probe")
     later = tell(breaker, a_job("job-4", 3.2), a_job("job-5", 3.3))

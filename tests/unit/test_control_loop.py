@@ -10,7 +10,7 @@ import pytest
 
 from shared import contract as c
 from shared import control_loop, requests
-from shared.errors import BadInput, Transient
+from shared.errors import BadInput, OutcomeUnknown, Transient
 from shared.gaps import FIRST_START
 from shared.model import Claim
 from shared.records import Kept, job_path, run_path
@@ -304,6 +304,26 @@ def test_a_cancelled_run_leaves_a_declared_gap() -> None:
     home = quick()
     home.land(house.hours_of_days("20260309"))
     home.tick(3)
+    (run,) = home.runs().values()
+    assert requests.ask_change(home.deployment, "cancel", run.id)
+    home.tick(3)
+    assert gaps(home) == [("2026-03-09", f"run {run.id} cancelled")]
+
+
+def test_a_run_that_its_slot_never_named_leaves_a_gap_when_it_is_cancelled() -> None:
+    home = quick()
+    home.land(house.hours_of_days("20260309"))
+    lost: list[str] = []
+
+    def lose_the_answer(phase: str, operation: str, subject: str) -> None:
+        if (phase, operation) == ("after", "ledger.create") and "active/runs/" in subject:
+            lost.append(subject)
+            raise OutcomeUnknown("no answer")
+
+    home.wire.hook = lose_the_answer
+    while not lost:
+        home.tick()
+    home.wire.hook = lambda *_: None
     (run,) = home.runs().values()
     assert requests.ask_change(home.deployment, "cancel", run.id)
     home.tick(3)

@@ -73,6 +73,32 @@ def test_an_engine_that_answers_nothing_about_a_job_is_no_reason_to_wait_for_eve
     assert only_run(home).status == "done"
 
 
+def test_after_an_outage_of_ours_one_look_is_enough_and_nobody_is_asked() -> None:
+    home = fast()
+    waiting(home)
+    home.tick()
+    home.engine.enter("0", "failed", "out of memory")
+    home.clock.forward(10 * 3600)
+    seen = []
+    for _ in range(8):
+        home.tick()
+        seen.append(only_run(home).status)
+    assert "held" not in seen and (seen[-1], only_run(home).attempt) == ("assigned", 2)
+
+
+def test_after_an_outage_of_ours_a_job_that_is_shown_alive_is_cancelled_first() -> None:
+    home = fast()
+    waiting(home)
+    home.tick()
+    home.engine.enter("0", "running")
+    home.clock.forward(10 * 3600)
+    home.tick(2)
+    assert (home.engine.jobs["0"].state, only_run(home).status) == ("running", "assigned")
+    home.tick(63)
+    assert home.engine.jobs["0"].state == "cancelled"
+    assert only_run(home).status != "held"
+
+
 def test_its_end_is_enough_and_a_manifest_that_came_late_is_delivered() -> None:
     home = stuck()
     home.land_results(jobs(home)[0].id, a_run().id, [a_finding()])

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared.http_api import run_summary
 from shared.model import Counts
 from shared.runs import RUN_TABLE
-from shared.summaries import run_summary
 from tests.unit.house import START, a_run
 from workbench.report import explain
 from workbench.report.explain import DOES

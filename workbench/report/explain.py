@@ -8,7 +8,7 @@ from typing import Any
 Json = dict[str, Any]
 DOES = {
     "requested": "asked for; the next turn takes it up",
-    "waiting": "waits for a Spark job",
+    "waiting": "waits for a Spark job; `tidehunt status` tells what stops new ones",
     "assigned": "is with its Spark job",
     "delivering": "is being delivered",
     "held": "is held: it waits for a condition to pass, or for you",

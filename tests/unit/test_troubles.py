@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from shared import http_api, silence
+from shared import http_api
 from shared.errors import Missing
 from shared.records import Kept, run_path
-from shared.summaries import run_summary
+from shared.troubles import troubles
 from tests.unit import house
 from tests.unit.delivering import delivering, refuse
 from tests.unit.house import START, a_run
@@ -64,7 +64,7 @@ def test_a_late_run_says_in_status_what_it_waits_for() -> None:
     ],
 )
 def test_a_run_says_what_may_be_asked_of_it(status: str, changes: set[str]) -> None:
-    told = run_summary(a_run(status=status))["changes"]
+    told = http_api.run_summary(a_run(status=status))["changes"]
     assert set(told) == changes
     assert all(route == f"POST /api/runs/{a_run().id}/{name}" for name, route in told.items())
 
@@ -75,7 +75,7 @@ def test_alarms_are_shown_while_their_document_is_broken() -> None:
     home.ledger.put("health/alarms.json", {"schema": 99})
     home.tick(2)
     end(home, "20260309", 1, "SourceIp")
-    told = silence.alarms_now(home.deployment, [])
+    told = troubles(home.deployment, [])["alarms"]
     assert [one["alarm"] for one in told] == ["ColumnDark"]
     raised = [row["Subject"] for row in rows(home, "AlarmRaised")]
     assert (raised[0], len(raised)) == (STUCK, 2)

@@ -1,4 +1,4 @@
-"""What stands still or is silent, and what nobody has been told yet, in the words of the API."""
+"""What stands still, is silent, was not told or cannot be used, as status tells it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,29 @@ from dataclasses import replace
 
 from shared import alarms
 from shared.deployment import Deployment
-from shared.model import Json, Run
+from shared.model import Json, Run, Unusable
+from shared.quarantine import UNUSABLE
+from shared.records import Records
 from shared.told import ALARMS, OWED, Alarm, Alarms, Owed
 
 
-def alarms_now(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
-    """Every alarm that holds; a held run of `runs` shows as soon as it is held."""
+def troubles(deployment: Deployment, runs: Sequence[Run]) -> Json:
+    """`alarms`, `untold` and `quarantined`. `runs` are all unfinished ones."""
+    return {
+        "alarms": _alarms(deployment, runs),
+        "untold": _untold(deployment),
+        "quarantined": _quarantined(deployment.records),
+    }
+
+
+def _quarantined(records: Records) -> Json:
+    """Path -> why, of what a turn has met and of what was met in telling the rest."""
+    kept = records.the_one(Unusable(), UNUSABLE)
+    return {**(kept.value.documents if kept else {}), **records.quarantine.met}
+
+
+def _alarms(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
+    """What stands still or is silent; a held run shows as soon as it is held."""
     kept = deployment.records.the_one(Alarms(), ALARMS)
     known = kept.value.known.values() if kept else ()
     by_id = {run.id: run for run in runs}
@@ -38,7 +55,7 @@ def _alarm(alarm: Alarm) -> Json:
     }
 
 
-def untold(deployment: Deployment) -> Json:
+def _untold(deployment: Deployment) -> Json:
     """Health rows and messages that nobody has taken yet, and those that had to be given up."""
     kept = deployment.records.the_one(Owed(), OWED)
     owed = kept.value if kept else Owed()
