@@ -20,7 +20,10 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
   make crashpoints          break every pair of requests of every script: nothing is lost or doubled
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
+  make fuzz MINUTES=30      noise into every parser, for minutes each
   make check                format, lint, types, import rules: what a commit has to pass
+  make flood                ten million findings by one bad threshold, through the whole product
+  make soak MINUTES=30      export events without a pause: marks lost, rate, memory
   make bench-beacons        recall and false positives beside other detectors, on made logs
   make docs                 write the generated parts of the docs again
   make lock                 resolve the pinned requirements again
@@ -32,7 +35,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate killtest crashpoints check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate killtest crashpoints fuzz flood soak check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -55,17 +58,27 @@ crashpoints: test-set
 simulate: test-set
 	@$(PY) -m tests.simulation $(SEEDS) $(ARGS)
 
+fuzz: test-set
+	@$(PY) -m tests.fuzzing --minutes "$${MINUTES:-30}" $(ARGS)
+
 check: test-set
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
 
+flood: test-set
+	@$(PY) -m benchmarks.flood $(ARGS)
+
+soak: test-set
+	@$(PY) -m benchmarks.soak --minutes "$${MINUTES:-30}" $(ARGS)
+
 bench-beacons: test-set
 	@$(PY) -m benchmarks.beacons --seeds "$${SEEDS:-3}" $(ARGS)
 
 docs: test-set
 	@$(PY) -m workbench.docs
+	@$(PY) -m tests.contract.wire_table
 
 lock:
 	@"$${PYTHON:-python3}" -m venv build/lock && build/lock/bin/python -m pip install --quiet $(UV)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared import __version__, ports
+from shared import __version__, log_lines, ports
 from shared.control_loop import heartbeat
 from shared.deployment import Deployment
 from shared.errors import Permanent, TidehuntError
@@ -49,6 +49,7 @@ def deployment() -> Deployment:
     """This process's deployment, made at the first call. BadSettings when it cannot be."""
     with _lock:
         if not _deployments:
+            log_lines.install()
             _deployments.append(build(os.environ))
         return _deployments[0]
 
@@ -83,13 +84,15 @@ def build(environment: Mapping[str, str]) -> Deployment:
 def _credential(settings: Settings) -> TokenCredential:
     from azure.identity import DefaultAzureCredential
 
-    # Unbounded by default: a silent identity endpoint would outlast the turn.
+    # Unbounded by default: a silent identity endpoint would outlast the turn. An answer is final,
+    # since azure-core sleeps for whatever Retry-After says; a lost one is asked for once more.
     return DefaultAzureCredential(
         managed_identity_client_id=settings.identity_client_id or None,
         exclude_interactive_browser_credential=True,
         retry_total=1,
-        connection_timeout=settings.call_seconds / 2,
-        read_timeout=settings.call_seconds / 2,
+        retry_status=0,
+        connection_timeout=settings.call_seconds / 4,
+        read_timeout=settings.call_seconds / 4,
     )
 
 

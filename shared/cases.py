@@ -117,12 +117,12 @@ def settle_incidents(
     turn, spec = cases.turn, cases.spec
     settings = turn.deployment.settings
     if run().incidents and settings.incident_route == "arm":
-        best = _best_per_case(run(), spec, found)
-        for one in best[run().case : settings.incidents_a_run]:
+        best, count = _best_cases(run(), spec, found, settings.incidents_a_run)
+        for one in best[run().case :]:
             if not turn.has_room():
                 return
             decide(cases.settle(run(), one))
-        rest = max(0, len(best) - settings.incidents_a_run) + _unopened(run())
+        rest = count - len(best) + _unopened(run())
         if rest or run().counts.withheld:
             _roll_up(turn, run(), spec, rest)
     decide(m.IncidentsSettled(turn.now(), turn.later(settings.readback_seconds)))
@@ -133,12 +133,23 @@ def _unopened(run: Run) -> int:
     return run.case - run.counts.opened - run.counts.updated - run.counts.quiet
 
 
-def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[Evidence]:
-    best: dict[str, Evidence] = {}
+def _best_cases(
+    run: Run, spec: HuntSpec, found: Iterable[Evidence], most: int
+) -> tuple[list[Evidence], int]:
+    """The best finding of each of the first `most` cases, and how many cases there are.
+
+    Of the others only the keys are held: findings may be a megabyte each.
+    """
+    keys: set[str] = set()
+    best: list[Evidence] = []
     for one in found:
-        if one.finding["Severity"] in FOUND:
-            best.setdefault(incidents.case_key(one.finding, run, spec), one)
-    return list(best.values())
+        if one.finding["Severity"] not in FOUND:
+            continue
+        key = incidents.case_key(one.finding, run, spec)
+        if key not in keys and len(best) < most:
+            best.append(one)
+        keys.add(key)
+    return best, len(keys)
 
 
 def _reserve(turn: Turn, run: Run, beyond: float = 0.0) -> bool:

@@ -11,6 +11,7 @@ The lake, by container (state account; exports live in an account of their own):
               jobs/<job id>/runs/<run id>/withheld/        findings above the cap
               jobs/<job id>/runs/<run id>/manifest.json    last: the run's results are complete
               jobs/<job id>/runs/<run id>/delivered.json   written by the app
+              jobs/<job id>/runs/<run id>/set-aside/       refused rows, written by the app
     tables    <workspace key>/<table>/<job id>/<hour key>/ the columnar copy
     code      <code hash>/main.py, code.zip                written by the deployer
 """
@@ -23,6 +24,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 PLAN_SCHEMA = 1
 MANIFEST_SCHEMA = 1
@@ -40,6 +42,8 @@ PART_NAME = re.compile(r"part-[0-9]{5}\.jsonl")
 
 MANIFEST_BYTES = 1_000_000
 LINE_BYTES = 1_000_000
+BROKEN_LINE_BYTES = 64_000_000
+"""A line that goes on for longer was written by no job: it is not read to its end."""
 MANIFEST_NAME = "manifest.json"
 
 VIEWS: Mapping[str, tuple[str, ...]] = {
@@ -139,6 +143,7 @@ def export_hour_folder(workspace: str, hour: str) -> str:
     return f"{export_day_folder(workspace, hour[:8])}/h={hour[8:]}"
 
 
+@lru_cache(maxsize=256)
 def workspace_key(resource_id: str) -> str:
     """A workspace's name and eight hex digits of its resource id's hash: safe in any path."""
     lowered = resource_id.lower()
@@ -201,6 +206,16 @@ def manifest_path(job_id: str, run_id: str) -> str:
 def delivered_path(job_id: str, run_id: str) -> str:
     """Where the app records what it delivered, beside the manifest."""
     return f"{run_folder(job_id, run_id)}/delivered.json"
+
+
+def withheld_folder(job_id: str, run_id: str) -> str:
+    """Where a job writes the findings above the cap, as lines of JSON."""
+    return f"{run_folder(job_id, run_id)}/withheld"
+
+
+def set_aside_path(folder: str, part: str) -> str:
+    """Where the app keeps which rows of a part were refused, and why; `folder` is the run's."""
+    return f"{folder}/set-aside/{part.removesuffix('.jsonl')}.json"
 
 
 def copy_folder(workspace: str, table: str, job_id: str, hour: str) -> str:

@@ -46,13 +46,19 @@ def take_turn(deployment: Deployment, seconds: float | None = None) -> bool:
 
 def take_turn_if_stale(deployment: Deployment) -> bool:
     """A short turn when the last one is too old: timers die silently on this platform."""
+    if _is_fresh(deployment):
+        return False  # a hundred events a second ask, and read the claim once in five minutes
     _, claim = _read_claim(deployment.records)
-    last = claim.value.ended or claim.value.began if claim else None
-    stale = timedelta(seconds=deployment.settings.stale_turn_seconds)
-    if last is not None and deployment.clock() - last < stale:
+    deployment.heard.last_turn = claim.value.ended or claim.value.began if claim else None
+    if _is_fresh(deployment):
         return False
-    log.warning("the last turn was at %s: an event takes one", last)
+    log.warning("the last turn was at %s: an event takes one", deployment.heard.last_turn)
     return take_turn(deployment, _short(deployment))
+
+
+def _is_fresh(deployment: Deployment) -> bool:
+    last, stale = deployment.heard.last_turn, deployment.settings.stale_turn_seconds
+    return last is not None and deployment.clock() - last < timedelta(seconds=stale)
 
 
 def deliver_result(deployment: Deployment, job_id: str, run_id: str) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
 from shared import contract as c
 from shared.deployment import Turn
 from shared.errors import BadInput, Permanent, TooLarge
+from shared.manifests import copied_hours
 from shared.model import Job
 from shared.quarantine import level
 from shared.timeline import Hour
@@ -44,21 +43,12 @@ def _record_day(
 
 
 def _copies(turn: Turn, job: Job) -> Mapping[str, Mapping[str, Hour]]:
-    """Table -> hour -> what the job says that it copied, to where this job alone may write."""
+    """Table -> hour -> what the job says that it copied; nothing when its report is no good."""
     root = f"abfss://tables@{turn.deployment.settings.state_account}"
     try:
         content = turn.deployment.results.read(c.report_path(job.id), REPORT_BYTES)
-        report = json.loads(content) if content else {}
-        tables: dict[str, dict[str, Hour]] = defaultdict(dict)
-        for copied in report.get("copies", []):
-            table, hour = str(copied["table"]), str(copied["hour"])
-            folder = c.copy_folder(c.workspace_key(job.workspace), table, job.id, hour)
-            if c.is_hour_key(hour) and copied["path"] == f"{root}/{folder}":
-                fingerprint = str(copied["fingerprint"])[:64]
-                made = Hour(int(copied["blobs"]), 0, fingerprint, f"{root}/{folder}")
-                tables[table][hour] = made
-        return {table: hours for table, hours in tables.items() if c.TABLE.fullmatch(table)}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, TooLarge) as error:
+        return copied_hours(content, job.id, job.workspace, root) if content else {}
+    except (BadInput, TooLarge) as error:
         log.error("report of %s cannot be used, hours are copied again: %s", job.id, error)
         return {}
 

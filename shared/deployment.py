@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,13 @@ from shared.records import Records
 from shared.settings import Settings
 
 log = logging.getLogger("tidehunt")
+
+
+@dataclass
+class Heard:
+    """The newest turn that this process knows of: later ones make it no less true."""
+
+    last_turn: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Deployment:
     """Names this process in the claim of a turn."""
     hunt_faults: Sequence[TidehuntError] = ()
     """What is wrong with hunts that could not be loaded."""
+    heard: Heard = field(default_factory=Heard, compare=False)
 
     def workspaces(self) -> Mapping[str, str]:
         """Workspace key -> resource id."""

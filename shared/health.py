@@ -21,11 +21,11 @@ from shared.contract import day_key
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import Quarantined, Rejected, TidehuntError, TooLarge, Transient
+from shared.health_rows import ended_message
 from shared.messages import Announce
 from shared.model import Job, Json, Run
 from shared.pauses import paused
 from shared.records import MARKS, Kept, done_path, job_path
-from shared.runs import ended_message
 from shared.told import ALARMS, OWED, Alarm, Alarms, Owed
 
 log = logging.getLogger("tidehunt.health")

@@ -1,4 +1,4 @@
-"""Rows of the health table: a heartbeat, an ended run, an alarm that came or went. Pure.
+"""Rows of the health table, and what playbooks are told. Pure.
 
 A row's RowId follows from what it tells, so that a row that is sent twice is known as one. A column
 that says nothing about a kind of row is left out.
@@ -16,6 +16,7 @@ from shared import __version__
 from shared.alarms import cut, number
 from shared.arrivals import Arrivals
 from shared.contract import NAMESPACE, workspace_key
+from shared.messages import Announce
 from shared.model import Job, Json, Run
 from shared.told import Alarm
 
@@ -137,3 +138,15 @@ def _iso(moment: datetime) -> str:
 def payload(rows: Sequence[Mapping[str, object]]) -> bytes:
     """One request's body: a JSON array."""
     return json.dumps(rows, allow_nan=False, separators=(",", ":")).encode()
+
+
+def ended_message(run: Run) -> Announce:
+    """What playbooks are told of a run that has ended."""
+    data = {"runId": run.id, "hunt": run.hunt, "status": run.status, "reason": run.reason}
+    return Announce(f"{run.id}-ended", "Tidehunt.RunEnded", f"runs/{run.id}", data)
+
+
+def delivered_message(run: Run) -> Announce:
+    """What playbooks are told when a run's findings are sent, and before its incidents are."""
+    data = {"runId": run.id, "hunt": run.hunt, "findings": run.counts.sent}
+    return Announce(f"{run.id}-delivered", "Tidehunt.FindingsDelivered", f"runs/{run.id}", data)

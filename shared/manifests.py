@@ -1,16 +1,18 @@
-"""Reads a run's manifest as what it is: input from a job that digested hostile logs."""
+"""Reads what a job wrote as what it is: input from something that digested hostile logs."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 from shared import contract as c
-from shared.errors import TooLarge
+from shared.errors import BadInput, TooLarge
 from shared.model import Json
 from shared.ports import ResultLake
+from shared.timeline import Hour
 
 log = logging.getLogger("tidehunt.manifests")
 
@@ -67,8 +69,28 @@ def parse_manifest(content: bytes, job_id: str, run_id: str) -> Manifest:
     )
 
 
+def copied_hours(
+    content: bytes, job_id: str, workspace: str, root: str
+) -> dict[str, dict[str, Hour]]:
+    """Table -> hour of a job's report, copied to where this job alone may write.
+
+    `root` is the URL of the tables container. BadInput when it is no report.
+    """
+    tables: dict[str, dict[str, Hour]] = defaultdict(dict)
+    try:
+        for copied in json.loads(content).get("copies", []):
+            table, hour = str(copied["table"]), str(copied["hour"])
+            url = f"{root}/{c.copy_folder(c.workspace_key(workspace), table, job_id, hour)}"
+            if c.TABLE.fullmatch(table) and c.is_hour_key(hour) and copied["path"] == url:
+                fingerprint = str(copied["fingerprint"])[:64]
+                tables[table][hour] = Hour(_size(copied["blobs"]), 0, fingerprint, url)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"no report of a job: {error}", where=job_id) from error
+    return dict(tables)
+
+
 def _size(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise ValueError(f"{str(value)[:40]!r} is no count")
     return value
 

@@ -88,6 +88,15 @@ class RowSetAside(Event):
     """The sink refuses one row whatever we do; it was put beside the manifest with its reason."""
 
     cursor: Cursor
+    refusal: str = ""
+    """What the sink said; empty when the row never reached it, so that it says nothing about it."""
+
+
+@dataclass(frozen=True)
+class RowsDoubted(Event):
+    """So many rows were refused one after another that the sink is to blame, not they."""
+
+    retry_at: datetime
 
 
 @dataclass(frozen=True)

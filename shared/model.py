@@ -172,6 +172,20 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Rows refused one after another, none accepted since: is it they, or is it the sink?
+
+    `cursor` and `counts` are those before the first of them: there it goes on after a hold.
+    """
+
+    cursor: Cursor
+    counts: Counts
+    rows: int = 0
+    reason: str = ""
+    """What the sink said last."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One hunt for one slot of one workspace, at one revision."""
 
@@ -204,6 +218,7 @@ class Run:
     case: int = 0
     """Cases settled so far, in order of score."""
     counts: Counts = Counts()
+    doubt: Doubt | None = None
     refused_since: datetime | None = None
     tries: int = 0
     """Counts of the workspace since the rows were last sent."""

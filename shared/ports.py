@@ -62,7 +62,8 @@ class ResultLake(Protocol):
         """(line without its end, byte offset after it) from `offset` on, as a stream.
 
         A line of more than `limit` bytes comes cut to `limit` + 1 bytes, so that it shows and
-        memory stays bounded. Missing when the file is not there.
+        memory stays bounded. Missing when the file is not there; TooLarge when a line goes on for
+        more than 64 MB, so that time stays bounded too.
         """
 
     def paths(self, folder: str) -> Sequence[BlobStat]:

@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared import messages as m
+from shared import refusals
 from shared.model import Counts, Cursor, Job, Run
 
 Commands = tuple[m.Command, ...]
@@ -105,13 +106,22 @@ def _rows_sent(run: Run, event: m.RowsSent) -> tuple[Run, Commands]:
         unchanged=run.counts.unchanged + event.unchanged,
     )
     return replace(
-        run, cursor=event.cursor, counts=counts, refused_since=None, reason="", next_at=None
+        run,
+        cursor=event.cursor,
+        counts=counts,
+        doubt=None if event.rows else run.doubt,
+        refused_since=None,
+        reason="",
+        next_at=None,
     ), ()
 
 
 def _row_set_aside(run: Run, event: m.RowSetAside) -> tuple[Run, Commands]:
-    counts = replace(run.counts, set_aside=run.counts.set_aside + 1)
-    return replace(run, cursor=event.cursor, counts=counts, refused_since=None), ()
+    return refusals.set_aside(run, event), ()
+
+
+def _rows_doubted(run: Run, event: m.RowsDoubted) -> tuple[Run, Commands]:
+    return refusals.go_back(run, event), ()
 
 
 def _all_sent(run: Run, _event: m.AllSent) -> tuple[Run, Commands]:
@@ -154,6 +164,7 @@ def _send_again(run: Run, reason: str) -> Run:
         step="sending",
         cursor=Cursor(),
         counts=counts,
+        doubt=None,
         tries=0,
         resent=run.resent + 1,
         next_at=None,
@@ -206,18 +217,6 @@ def _cancel_run(run: Run, event: m.CancelAsked) -> tuple[Run, Commands]:
     return replace(run, status="cancelled", reason=event.reason + partial, next_at=None), ()
 
 
-def ended_message(run: Run) -> m.Announce:
-    """What playbooks are told of a run that has ended."""
-    data = {"runId": run.id, "hunt": run.hunt, "status": run.status, "reason": run.reason}
-    return m.Announce(f"{run.id}-ended", "Tidehunt.RunEnded", f"runs/{run.id}", data)
-
-
-def delivered_message(run: Run) -> m.Announce:
-    """What playbooks are told when a run's findings are sent, and before its incidents are."""
-    data = {"runId": run.id, "hunt": run.hunt, "findings": run.counts.sent}
-    return m.Announce(f"{run.id}-delivered", "Tidehunt.FindingsDelivered", f"runs/{run.id}", data)
-
-
 RUN_TABLE = (
     Row("waiting", m.Assigned, ("assigned",), "a job was planned for it", _assign),
     Row("waiting", m.CancelAsked, ("cancelled",), "somebody asked", _cancel_run),
@@ -229,6 +228,7 @@ RUN_TABLE = (
     Row("assigned", m.CancelAsked, ("cancelled",), "somebody asked", _cancel_run),
     Row("delivering", m.RowsSent, ("delivering",), "a request was accepted", _rows_sent),
     Row("delivering", m.RowSetAside, ("delivering",), "a row was refused", _row_set_aside),
+    Row("delivering", m.RowsDoubted, ("held",), "it is the sink, not the rows", _rows_doubted),
     Row("delivering", m.AllSent, ("delivering",), "on to the incidents", _all_sent),
     Row("delivering", m.CaseSettled, ("delivering",), "a case has its incident", _case_settled),
     Row(

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from shared import settings
+from tests.contract import wire_table
 from tests.sources import ROOT, committed, tree
 from workbench import cli, docs, docs_hunts
 
@@ -39,6 +40,10 @@ def _code(path: Path) -> list[str]:
 
 def test_generated_parts_say_what_the_code_says() -> None:
     assert [str(path.relative_to(ROOT)) for path in docs.stale()] == []  # mend: make docs
+
+
+def test_the_page_of_faults_says_what_the_matrix_asserts() -> None:
+    assert wire_table.PAGE.read_text("utf-8") == wire_table.page()  # mend: make docs
 
 
 def test_a_page_without_its_markers_is_no_page(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class LocalCloud:
     """A context manager. `workspaces`: resource ids, the first holds the findings table. `ports`:
     site -> port, a free one where not given (see SITES). `events`: how Event Grid delivers.
     `look_seconds`: how often the lake's folders are looked at. `submit`: what starts a Spark job.
+    `creates_per_second`: jobs that the pool takes; None for any number.
 
     BadInput, on entry, when the home is in use or cannot be written, or a port is taken.
     """
@@ -69,6 +70,7 @@ class LocalCloud:
         infra: Path = INFRA,
         access_log: bool = False,
         submit: Callable[[Submission], Process] = spark_submit.submit,
+        creates_per_second: int | None = livy.CREATES_PER_SECOND,
     ) -> None:
         self.home = home.resolve()
         self.faults = Faults()
@@ -87,6 +89,7 @@ class LocalCloud:
         self._infra = infra
         self._access_log = access_log
         self._submit = submit
+        self._creates_per_second = creates_per_second
         self._watchers: list[LakeFolder] = []
         self._open = contextlib.ExitStack()
 
@@ -204,6 +207,7 @@ class LocalCloud:
             accounts={_dfs_host(name): (name, self.lake(name)) for name in ACCOUNTS},
             roles=self._load("roles.json")["spark"],
             pools={POOL: POOL_CORES},
+            creates_per_second=self._creates_per_second,
             submit=self._submit,
         )
         opening.callback(spark.stop)

@@ -194,6 +194,10 @@ class Machine:
         if self._process is not None:
             self._process.kill()
 
+    def app_pid(self) -> int:
+        """Id of the app's process, for those who measure it. 0 when there is none."""
+        return self._process.pid if self._process is not None else 0
+
     def app_is_alive(self) -> bool:
         """False when the app's process has ended."""
         return self._process is not None and self._process.poll() is None

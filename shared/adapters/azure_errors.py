@@ -40,6 +40,7 @@ from shared.errors import (
     TooLarge,
     Transient,
 )
+from shared.log_lines import blotted
 
 DEFAULT_RETRY_AFTER = 60.0
 LONGEST_RETRY_AFTER = 3600.0
@@ -81,7 +82,8 @@ def translated(what: str, where: str, *, acts: bool, quote: bool = True) -> Iter
     """Turn azure-core exceptions into ours. `acts`: the request changes something at the service.
 
     A lost answer to such a request is OutcomeUnknown, to any other just Transient. `quote` tells
-    whether the service's own words may be repeated (they may quote what was sent).
+    whether the service's own words may be repeated (they may quote what was sent): those of 401
+    and 403 always are.
     """
     try:
         yield
@@ -122,7 +124,7 @@ def _meaning(error: AzureError, what: str, where: str, acts: bool, quote: bool) 
     if status is None or status < 300:
         return _without_answer(error, what, where, acts)
     code = service_code(error)
-    said = f" {_one_line(error)}" if quote else ""
+    said = f" {_one_line(error)}" if quote or status in (401, 403) else ""
     text = f"{what}: {status}{f' {code}' if code else ''}{said}"
     if status == 429:
         return Throttled(text, retry_after=_retry_after(error), where=where)
@@ -170,7 +172,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _one_line(error: AzureError, characters: int = SAID_CHARACTERS) -> str:
     described = getattr(getattr(error, "error", None), "message", None)
     text = re.sub(r"[\x00-\x1f\x7f-\x9f\s]+", " ", str(described or error.message))
-    return text.strip()[:characters]
+    return blotted(text.strip())[:characters]
 
 
 def _retry_after(error: AzureError) -> float:

@@ -123,14 +123,16 @@ def _path(written: str) -> str | None:
         return None
     path = unquote(written, errors="strict")
     # Lookalikes of dots and slashes are folded to what they look like before the same question.
-    safe = _stays_inside(path) and _stays_inside(unicodedata.normalize("NFKC", path))
+    safe = _stays_inside(path) and (
+        path.isascii() or _stays_inside(unicodedata.normalize("NFKC", path))
+    )
     return path if safe else None
 
 
 def _stays_inside(path: str) -> bool:
     if len(path) > PATH_CHARACTERS or "\\" in path or ".." in path:
         return False
-    if any(unicodedata.category(letter)[0] == "C" for letter in path):
+    if not path.isprintable() and any(unicodedata.category(letter)[0] == "C" for letter in path):
         return False
     return all(part not in ("", ".") for part in path.split("/"))
 

@@ -139,7 +139,8 @@ class ArmIncidentSink:
         what, acts = f"{request.method} in Sentinel", request.method != "GET"
         options = one_request(seconds)
         timeouts = {name: options[name] for name in ("connection_timeout", "read_timeout")}
-        with translated(what, where, acts=acts):
+        # What was sent is a finding's text: a refusal may quote it.
+        with translated(what, where, acts=acts, quote=not acts):
             response = self._client.send_request(request, **timeouts)
             if response.status_code not in (200, 201):
                 raise HttpResponseError(response=response)

@@ -170,7 +170,7 @@ class BlobLedger:
         def request(options: Options) -> str:
             with translated("write a document", self._where(path), acts=True):
                 written = blob.upload_blob(content, content_settings=kind, **condition, **options)
-            return quoted(written["etag"])
+                return quoted(written["etag"])
 
         try:
             return twice(request, patience)
@@ -265,7 +265,7 @@ class AdlsResultLake:
 
     def lines(self, path: str, offset: int, limit: int) -> Iterator[tuple[bytes, int]]:
         """(line, byte offset after it) from `offset` on; each 1 MB is one bounded read."""
-        return cut_lines(self._chunks(path, offset), offset, limit)
+        return cut_lines(self._chunks(path, offset), offset, limit, self._where(path))
 
     def paths(self, folder: str) -> Sequence[BlobStat]:
         """Files below a folder, recursively; empty when there is none."""
@@ -297,17 +297,24 @@ class AdlsResultLake:
         return f"{self._container.container_name}/{path}"
 
 
-def cut_lines(chunks: Iterator[bytes], offset: int, limit: int) -> Iterator[tuple[bytes, int]]:
-    """(line without its end, offset after it); a longer line comes cut to `limit` + 1 bytes."""
-    line = b""
+def cut_lines(
+    chunks: Iterator[bytes], offset: int, limit: int, where: str = ""
+) -> Iterator[tuple[bytes, int]]:
+    """(line without its end, offset after it); a longer line comes cut to `limit` + 1 bytes.
+
+    TooLarge for a line that goes on and on.
+    """
+    line, begin = b"", offset
     for chunk in chunks:
         *ended, rest = chunk.split(b"\n")
         for piece in ended:
             offset += len(piece) + 1
             yield (line + piece)[: limit + 1], offset
-            line = b""
+            line, begin = b"", offset
         offset += len(rest)
         line = (line + rest)[: limit + 1]
+        if offset - begin > contract.BROKEN_LINE_BYTES:
+            raise TooLarge(f"a line from byte {begin} on has no end", where=where)
     if line:
         yield line, offset
 

@@ -28,6 +28,8 @@ WORKSPACE = (
     "/providers/microsoft.operationalinsights/workspaces/contoso"
 )
 INCIDENT = "0b8d1c52-55f2-5d0c-9d6a-0f6c3b6f8a10"
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOiIxIn0.c2lnbmF0dXJl"
+"""A canary: it may be in a request's header and nowhere else."""
 POOL = EnginePool(2, 4, "28g", 4, "28g")
 JOB = JobRequest(
     job_id="job-20260101000000-0123abcd",
@@ -45,7 +47,7 @@ class FixedToken:
         self, *_scopes: str, options: TokenRequestOptions | None = None
     ) -> AccessTokenInfo:
         assert not (options or {}).get("claims")
-        return AccessTokenInfo("a-token", int(time.time()) + 3600)
+        return AccessTokenInfo(TOKEN, int(time.time()) + 3600)
 
     def get_token(self, *_scopes: str, **_options: Any) -> Any:
         raise NotImplementedError("azure-core asks for get_token_info")

@@ -18,6 +18,7 @@ from shared.adapters.storage import (
     cut_lines,
     lake_client,
 )
+from shared.contract import BROKEN_LINE_BYTES
 from shared.errors import BadInput, Missing, TooLarge
 from shared.ports import ResultLake
 from tests.contract.conftest import CALL_SECONDS
@@ -134,6 +135,15 @@ def test_a_line_of_many_chunks_comes_cut(bench: Bench) -> None:
     bench.plant(bench.at("part-00000.jsonl"), b"x" * (CHUNK_BYTES * 3) + b"\nshort\n")
     found = list(bench.lake.lines(bench.at("part-00000.jsonl"), 0, 10))
     assert found == [(b"x" * 11, CHUNK_BYTES * 3 + 1), (b"short", CHUNK_BYTES * 3 + 7)]
+
+
+def test_a_line_without_an_end_is_not_read_to_it(bench: Bench) -> None:
+    broken = b"x" * (BROKEN_LINE_BYTES + CHUNK_BYTES)
+    bench.plant(bench.at("part-00000.jsonl"), b"short\n" + broken)
+    lines = bench.lake.lines(bench.at("part-00000.jsonl"), 0, 10)
+    assert next(lines) == (b"short", 6)
+    with pytest.raises(TooLarge):
+        next(lines)
 
 
 def test_paths_below_a_folder(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared import contract
 from shared.errors import BadInput, Conflict, Missing, TooLarge
 from shared.model import BlobStat, Bytes, Document, Entry, Json
 from tests.memory.wire import Wire
@@ -169,6 +170,8 @@ class MemoryResultLake:
             if blob is None:
                 raise Missing("no such file", where=path)
         for line in _lines(blob.content, offset):
+            if len(line) > contract.BROKEN_LINE_BYTES:
+                raise TooLarge("a line has no end", where=path)
             offset += len(line)
             yield line.removesuffix(b"\n")[: limit + 1], offset
 

@@ -50,16 +50,23 @@ def no_finding_lost(safety: Safety) -> Iterator[str]:
             continue
         rows, counts = manifest_of(world, run)["rows"], run.counts
         folder = c.run_folder(run.job or "", run.id)
-        aside = json.loads(world.results.peek(f"{folder}/set-aside.json") or b"{}")
+        aside = _set_aside(world, run)
         if len(sent[run.id]) + counts.unchanged + len(aside) < rows:
             yield f"1: run {run.id}: {len(sent[run.id])} of {rows} rows in the sink, {counts}"
-        if not all(one["reason"] for one in aside.values()):
+        if not all(one["reason"] for one in aside):
             yield f"1: run {run.id}: a row was set aside without a reason"
         found = json.loads(world.results.peek(f"{folder}/delivered.json") or b"{}")
         missing = set(found.get("findings", {})) - everywhere
-        refused = {one["FindingId"] for one in aside.values()}
+        refused = {one["FindingId"] for one in aside}
         if missing - refused:
             yield f"1: run {run.id}: {len(missing - refused)} findings are nowhere in the sink"
+
+
+def _set_aside(world: World, run: Run) -> list[Json]:
+    folder = c.run_folder(run.job or "", run.id)
+    names = [part["name"] for part in manifest_of(world, run)["parts"]]
+    held = (world.results.peek(c.set_aside_path(folder, name)) for name in names)
+    return [row for body in held if body for row in json.loads(body)["rows"]]
 
 
 def one_id(safety: Safety) -> Iterator[str]:

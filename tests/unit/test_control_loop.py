@@ -10,6 +10,7 @@ import pytest
 
 from shared import contract as c
 from shared import control_loop, requests
+from shared.deployment import Heard
 from shared.errors import BadInput, OutcomeUnknown, Transient
 from shared.gaps import FIRST_START
 from shared.model import Claim
@@ -122,6 +123,21 @@ def test_an_event_takes_a_turn_only_when_the_last_one_is_old() -> None:
     assert not control_loop.take_turn_if_stale(home.deployment)
     home.clock.forward(1)
     assert control_loop.take_turn_if_stale(home.deployment)
+
+
+def test_events_read_the_claim_once_while_a_turn_is_young() -> None:
+    home = two_quick_hunts()
+    other = home.beside("host-2", heard=Heard())
+    home.tick(1, 0)
+    before = home.wire.calls
+    for _ in range(100):
+        assert not control_loop.take_turn_if_stale(other)
+    assert home.wire.calls == before + 1
+    home.clock.forward(299)
+    home.tick(1, 1)  # another host's turn, which this one has not heard of
+    assert not control_loop.take_turn_if_stale(other)
+    home.clock.forward(299)
+    assert control_loop.take_turn_if_stale(other)
 
 
 def test_a_turn_that_fails_is_released_all_the_same() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +13,7 @@ from shared.errors import Forbidden, OutcomeUnknown, Permanent, Rejected, Thrott
 from shared.model import Cursor
 from shared.records import Kept, run_path
 from tests.unit import house
-from tests.unit.delivering import JOB, delivering, ids, poisoned, put, refuse, sent, step
+from tests.unit.delivering import JOB, delivering, ids, poisoned, put, refuse, sent, set_aside, step
 from tests.unit.house import House, a_finding, a_run, manifest, spec
 
 # --- the way through ------------------------------------------------------------------------------
@@ -98,8 +97,7 @@ def test_a_poisoned_row_is_set_aside_with_its_reason(error: Exception, bad: int)
     run = step(home)
     assert (run.counts.sent, run.counts.set_aside) == (99, 1)
     assert sent(home) == [one for one in ids(found) if one != ids(found)[bad]]
-    content = home.results.read(f"{c.run_folder(JOB, run.id)}/set-aside.json", 10_000)
-    (aside,) = json.loads(content or b"{}").values()
+    (aside,) = set_aside(home)
     assert (aside["FindingId"], aside["reason"]) == (ids(found)[bad], str(error))
 
 
@@ -111,10 +109,7 @@ def test_lines_that_are_no_findings_are_set_aside_and_the_rest_is_sent() -> None
     home.results.plant(path, content.replace(b'"Ratio": 17', b'"Ratio": 1e999'))
     run = step(home)
     assert (run.counts.sent, run.counts.set_aside, sent(home)) == (1, 3, ids(good[:1]))
-    aside = json.loads(
-        home.results.read(path.replace("part-00000.jsonl", "set-aside.json"), 10**5) or b""
-    )
-    assert ["KeyError" in one["reason"] for one in aside.values()] == [True, False, False]
+    assert ["KeyError" in one["reason"] for one in set_aside(home)] == [True, False, False]
 
 
 def test_a_line_of_a_megabyte_is_set_aside() -> None:

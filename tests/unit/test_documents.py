@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 
 from shared.documents import SCHEMA, decode, encode, encode_over, newest
 from shared.errors import BadInput, LaterVersion
-from shared.model import Budget, Case, Claim, Counts, Cursor, Ignored, Job, Request, Run, Sweeps
+from shared.model import (
+    Budget,
+    Case,
+    Claim,
+    Counts,
+    Cursor,
+    Doubt,
+    Ignored,
+    Job,
+    Request,
+    Run,
+    Sweeps,
+)
 from shared.timeline import DayRecord, Gap, Hour, HuntRecord, Slot
 from tests.unit.house import GUID, START, WORKSPACE, a_run
 
@@ -24,6 +36,7 @@ RUN = a_run(
     job="job-20260310000500-0123abcd",
     cursor=Cursor(1, 900_000),
     counts=Counts(rows=5, sent=4, set_aside=1),
+    doubt=Doubt(Cursor(0, 17), Counts(rows=5, sent=4), 1, "400"),
     next_at=LATER,
     refused_since=START,
     params={"threshold": 0.5, "nested": {"a": [1, None, "x"]}},

@@ -92,6 +92,13 @@ def test_too_many_requests(shelf: Shelf, client: httpx.Client, seconds: int | No
     assert (answer.status_code, answer.headers.get("retry-after")) == (429, expected)
 
 
+def test_unheard_has_no_effect_and_no_answer(shelf: Shelf, client: httpx.Client) -> None:
+    shelf.faults.add(PUT, Fault("unheard"))
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        client.put("/items/a")
+    assert shelf.items == []
+
+
 def test_lost_keeps_the_effect_and_answers_nothing(shelf: Shelf, client: httpx.Client) -> None:
     shelf.faults.add(PUT, Fault("lost"))
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):

@@ -40,6 +40,8 @@ RUN_EVENTS: tuple[Callable[[datetime], m.Event], ...] = (
     lambda at: m.JobRefused(at, "too many cores", at + timedelta(hours=1)),
     lambda at: m.RowsSent(at, Cursor(0, 100), 3, 1),
     lambda at: m.RowSetAside(at, Cursor(0, 200)),
+    lambda at: m.RowSetAside(at, Cursor(0, 200), "400"),
+    lambda at: m.RowsDoubted(at, at + timedelta(hours=1)),
     m.AllSent,
     lambda at: m.CaseSettled(at, opened=1),
     lambda at: m.IncidentsSettled(at, at + timedelta(minutes=30)),

@@ -1,5 +1,6 @@
 """Faults on demand: a queue of instructions per named route, as googleapis/storage-testbench has.
 
+    unheard     nothing happens, the connection is dropped without an answer
     before      the error is answered, nothing happened
     after       the effect is kept, the error is answered
     lost        the effect is kept, the connection is dropped without an answer
@@ -13,7 +14,7 @@ One request takes one instruction. A fault test ends by asserting that `pending(
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +22,7 @@ from typing import Literal
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Kind = Literal["before", "after", "lost", "reset", "slow", "late"]
+Kind = Literal["unheard", "before", "after", "lost", "reset", "slow", "late"]
 ANY = "*"
 """The route that stands for every request that meets no fault of its own."""
 TRANSPORT = "transport"
@@ -47,6 +48,10 @@ class Faults:
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Fault | None]] = {}
+        self.seen: Counter[str] = Counter()
+        """Requests so far, by route."""
+        self.fired: Counter[tuple[str, Kind]] = Counter()
+        """Faults so far, by route and kind."""
 
     def add(self, route: str, *faults: Fault | None) -> None:
         """Let the next requests of a route, or of ANY, meet these faults, in this order; None lets
@@ -56,7 +61,11 @@ class Faults:
     def take(self, route: str) -> Fault | None:
         """The next instruction of a route, which is thereby used."""
         queue = self._queues.get(route) or self._queues.get(ANY)
-        return queue.popleft() if queue else None
+        fault = queue.popleft() if queue else None
+        self.seen[route] += 1
+        if fault is not None:
+            self.fired[route, fault.kind] += 1
+        return fault
 
     def pending(self) -> dict[str, list[Fault]]:
         """What has not fired, by route."""
@@ -85,10 +94,10 @@ class FaultMiddleware:
             await self._fail(fault, scope, receive, send)
 
     async def _fail(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        if fault.kind == "before":
+        if fault.kind in ("unheard", "before"):
             _act(fault)
             await _drain(receive)
-            await _refuse(fault, send)
+            await (_cut([], scope, send) if fault.kind == "unheard" else _refuse(fault, send))
             return
         if fault.kind == "late":
             receive = await _held(receive)

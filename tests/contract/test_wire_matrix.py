@@ -1,0 +1,185 @@
+"""Every fault of the wire on every route that the app uses: production adapters, wired as in
+production, against the emulators. Each cell asserts that its fault fired, what came out of the
+call within its bound, and whether the effect is there.
+
+All cells run once, some lanes side by side, since most of their time is silence.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from shared import bootstrap
+from shared.deployment import Deployment
+from shared.errors import Throttled, TidehuntError
+from tests.contract.wire_caller import Caller, calling
+from tests.contract.wire_routes import ROUTES, Scene
+from tests.contract.wire_table import (
+    BOUND,
+    DONE,
+    EXPECTED,
+    KILLED,
+    KINDS,
+    TWICE,
+    Cell,
+    cells,
+)
+from workbench.cloud import WORKSPACE, LocalCloud
+from workbench.emulators.spark_submit import Process, Submission
+
+ROOMY = 5.0
+"""Seconds of a call that is answered at once, also on a busy machine."""
+SLACK = 0.5
+CELLS = list(cells())
+LANES: Sequence[tuple[str, ...]] = (
+    ("ledger", "results"),
+    ("exports",),
+    ("engine",),
+    ("incidents",),
+    ("sink", "workspace", "notifier"),
+)
+"""Routes of a lane share names of faults, or none at all with another lane."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a cell came to."""
+
+    outcome: str
+    effects: int
+    seconds: float
+    fired: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A cloud, and how its cells are run."""
+
+    scene: Scene
+    settings: Mapping[str, str]
+    caller: Caller
+
+    def run(self, some: Sequence[Cell]) -> dict[str, Result]:
+        """Run cells one after the other."""
+        hurried, roomy = self.deployment(BOUND), self.deployment(ROOMY)
+        return {
+            cell.name: self._run(cell, hurried if cell.kind == "slow" else roomy) for cell in some
+        }
+
+    def deployment(self, seconds: float) -> Deployment:
+        """A deployment as production wires it, with its own tokens and connections."""
+        return bootstrap.build({**self.settings, "TIDEHUNT_CALL_SECONDS": str(seconds)})
+
+    def _run(self, cell: Cell, deployment: Deployment) -> Result:
+        route, name = ROUTES[cell.route], str(uuid.uuid4())
+        given = route.prepare(self.scene, name)
+        if route.fresh:
+            deployment = self.deployment(deployment.settings.call_seconds)
+        else:
+            _warm(self.scene, cell.route, deployment)
+        faults = self.scene.cloud.faults
+        if cell.kind == "killed":
+            began = time.monotonic()
+            outcome = self._killed(cell.route, name, given)
+        else:
+            faults.add(route.request, *[KINDS[cell.kind].fault] * cell.times)
+            began = time.monotonic()
+            outcome = _outcome(lambda: route.call(deployment, name, given))
+        seconds = time.monotonic() - began
+        fired = not any(iter(lambda: faults.take(route.request), None))
+        return Result(outcome, route.effects(self.scene, name, given), seconds, fired)
+
+    def _killed(self, route: str, name: str, given: str) -> str:
+        def before(pid: int) -> None:
+            kill = replace(KINDS[KILLED].fault, also=lambda: os.kill(pid, signal.SIGKILL))
+            self.scene.cloud.faults.add(ROUTES[route].request, kill)
+
+        ended = self.caller.call(route, name, given, before)
+        return KILLED if ended == -signal.SIGKILL else f"ended with {ended}"
+
+
+def _warm(scene: Scene, name: str, deployment: Deployment) -> None:
+    """Let the deployment have its token and its connection: the bound is the call's alone."""
+    route, unseen = ROUTES[name], str(uuid.uuid4())
+    route.call(deployment, unseen, route.prepare(scene, unseen))
+
+
+def _outcome(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except Throttled as error:
+        return f"Throttled {error.retry_after:g} s"
+    except TidehuntError as error:
+        return type(error).__name__
+    return DONE
+
+
+def _idle(to: Submission) -> Process:
+    return Process([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ), to)
+
+
+@pytest.fixture(scope="module")
+def results(
+    local_authority: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Result]]:
+    """Every cell's result. The tokens' first: another lane's call would ask for one too."""
+    home = Path(tmp_path_factory.mktemp("wire"))
+    with (
+        LocalCloud(home, submit=_idle, creates_per_second=None) as cloud,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        settings = _settings(cloud)
+        for name, value in settings.items():
+            environment.setenv(name, value)
+        scene = Scene(cloud, bootstrap.build({**settings, "TIDEHUNT_CALL_SECONDS": "10"}))
+        with calling({**os.environ, "TIDEHUNT_CALL_SECONDS": str(ROOMY)}) as caller:
+            bench = Bench(scene, settings, caller)
+            found = bench.run([cell for cell in CELLS if ROUTES[cell.route].fresh])
+            with ThreadPoolExecutor(len(LANES)) as pool:
+                for one in pool.map(bench.run, _lanes()):
+                    found |= one
+        assert cloud.faults.pending() == {}
+        yield found
+
+
+def _settings(cloud: LocalCloud) -> dict[str, str]:
+    return {
+        **cloud.settings(),
+        "TIDEHUNT_WORKSPACES": WORKSPACE,
+        "TIDEHUNT_INCIDENT_ROUTE": "arm",
+        "TIDEHUNT_CODE_HASH": "0f" * 16,
+    }
+
+
+def _lanes() -> list[list[Cell]]:
+    return [[cell for cell in CELLS if cell.route.split(".")[0] in lane] for lane in LANES]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELLS, ids=[cell.name for cell in CELLS])
+def test_a_fault_on_a_route_has_the_outcome_of_the_table(
+    results: Mapping[str, Result], cell: Cell
+) -> None:
+    result, kind = results[cell.name], KINDS[cell.kind]
+    acts = EXPECTED[cell.route][KILLED] == KILLED
+    kept = acts and (kind.kept or cell.outcome == DONE)
+    assert (result.outcome, result.effects, result.fired) == (cell.outcome, int(kept), True)
+    if cell.kind != KILLED:
+        assert result.seconds < (BOUND if cell.kind == "slow" else ROOMY) + SLACK
+
+
+def test_every_route_meets_every_fault_or_the_table_says_why_not() -> None:
+    assert set(EXPECTED) == set(ROUTES)
+    for route, row in EXPECTED.items():
+        assert set(row) == set(KINDS), route
+    assert set(TWICE) == {name for name, row in EXPECTED.items() if row["unheard"] == DONE}
