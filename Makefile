@@ -21,6 +21,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make crashpoints          break every pair of requests of every script: nothing is lost or doubled
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
   make fuzz MINUTES=30      noise into every parser, for minutes each
+  make mutants              plant a bug in each rule: which invariant tells, at which seed (SEEDS=2000)
   make check                format, lint, types, import rules: what a commit has to pass
   make flood                ten million findings by one bad threshold, through the whole product
   make soak MINUTES=30      export events without a pause: marks lost, rate, memory
@@ -30,12 +31,13 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make clean                delete what `make hunt` and the tests left; $(VENV) stays
 
 ARGS="..." is passed on: make hunt ARGS=--json, make test ARGS="-k beaconing".
-SEEDS=n is how many made logs bench-beacons judges (3).
+SEEDS=n is how many worlds simulate lets happen, or mutants tries at most, and how many made logs
+bench-beacons judges (3).
 VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installed.
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate killtest crashpoints fuzz flood soak check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate mutants killtest crashpoints fuzz flood soak check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -60,6 +62,9 @@ simulate: test-set
 
 fuzz: test-set
 	@$(PY) -m tests.fuzzing --minutes "$${MINUTES:-30}" $(ARGS)
+
+mutants: test-set
+	@$(PY) -m tests.simulation $${SEEDS:-2000} --mutants $(ARGS)
 
 check: test-set
 	$(PY) -m ruff format --check .

@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from shared import contract as c
 from shared import gaps, schedule
 from shared import messages as m
+from shared.archive import find_run
 from shared.classes import is_backfill, quarter
 from shared.deployment import Turn
-from shared.errors import BadInput, TidehuntError, Transient
+from shared.errors import BadInput, Conflict, TidehuntError, Transient
 from shared.fills import ENDED, STARTS_BY_ITSELF, fillable, open_fills
 from shared.hunt_specs import tables_of
 from shared.intake import refresh
 from shared.jobs import RUNS_A_JOB, Runs, decide_and_save
 from shared.model import RUN_TERMINAL, HuntSpec, Run, Window
+from shared.pauses import paused
+from shared.quarantine import level
 from shared.records import Kept, run_path
 from shared.schedule import Due
 from shared.settings import Settings
-from shared.starts import create, live_run
+from shared.starts import create, live_run, once_judged
 from shared.timeline import Fill, Fills, HuntRecord, Slot
 
 log = logging.getLogger("tidehunt.backfill")
 ENDED_FILLS = 10
+REASON_CHARACTERS = 300
 SLOTS_A_TURN = 100
 """Slots of one fill that a turn looks at: each costs a few requests."""
 
@@ -48,17 +53,22 @@ def step_fills(turn: Turn, runs: Runs) -> None:
     fills = open_fills(turn.deployment)
     active = [path for path, kept in runs.items() if kept.value.status not in RUN_TERMINAL]
     room = runs_at_once(turn.deployment.settings) - sum(is_backfill([path]) for path in active)
+    if fills and paused(turn.deployment.records):
+        room = 0  # only what is cancelled goes on
     firsts = {(one.value.hunt_guid, one.value.workspace): one for one in reversed(fills)}
     left = len(firsts)
     for kept in fills:
         first = kept in firsts.values()
         if not turn.has_room() or not (first or kept.value.cancelled):
             continue
+        share, left = max(0, room) // max(1, left), left - first
         try:
-            room -= _step(turn, kept, runs if first else {}, max(0, room) // max(1, left))
-            left -= first
+            room -= _step(turn, kept, runs if first else {}, min(share, RUNS_A_JOB[0]))
+        except Conflict as error:
+            log.info("fill %s: somebody else wrote first: %s", kept.value.id, error)
         except TidehuntError as error:
-            log.error("fill %s: %s", kept.value.id, error)
+            log.log(level(error), "fill %s: %s", kept.value.id, error)
+            _say(turn, kept, str(error))
         except Exception:
             log.exception("fill %s: unexpected", kept.value.id)
 
@@ -70,12 +80,11 @@ def _step(turn: Turn, kept: Kept[Fill], runs: Runs, room: int) -> int:
         return 0
     spec = next((s for s in turn.deployment.hunts if s.guid == kept.value.hunt_guid), None)
     if spec is None or spec.status not in STARTS_BY_ITSELF:
-        reason = f"the hunt is {spec.status}" if spec else "the hunt is not there any more"
-        turn.deployment.records.save(kept, replace(kept.value, reason=reason))
+        _say(turn, kept, f"the hunt is {spec.status}" if spec else "the hunt is not there any more")
         return 0
     if room == 0:
         return 0
-    look = _look(turn, spec, kept.value, room)
+    look = _look(_half(turn), spec, kept.value, room)
     started = _start(turn, spec, kept.value, look)
     # A crash here looks at the same slots again: those that were started are judged by then.
     after = replace(look.fill, started=look.fill.started + started, reason="")
@@ -84,6 +93,18 @@ def _step(turn: Turn, kept: Kept[Fill], runs: Runs, room: int) -> int:
     else:
         turn.deployment.records.save(kept, after)
     return started
+
+
+def _half(turn: Turn) -> Turn:
+    """Half of the calls that still fit: to look at slots and start none of them would never end."""
+    bound = timedelta(seconds=turn.deployment.settings.call_seconds)
+    usable = turn.until - bound - turn.now()
+    return replace(turn, until=turn.now() + bound + usable / 2)
+
+
+def _say(turn: Turn, kept: Kept[Fill], reason: str) -> None:
+    """Remember why a fill does not go on; a turn that did not change it has nothing to save."""
+    turn.deployment.records.save(kept, replace(kept.value, reason=reason[:REASON_CHARACTERS]))
 
 
 @dataclass
@@ -143,7 +164,7 @@ class _Lake:
             try:
                 hours.update(records.day(self.workspace, table, day).value.hours)
             except BadInput as error:
-                log.error("quarantined: %s", error)
+                log.log(level(error), "a day is left out: %s", error)
         return hours
 
 
@@ -154,14 +175,20 @@ def _start(turn: Turn, spec: HuntSpec, fill: Fill, look: _Look) -> int:
     record = kept.value
     begin = schedule.line_start(record, turn.now())
     for slot in look.wanted:
+        if not turn.has_room():
+            look.fill = replace(look.fill, left=slot.end)
+            break
         if not fillable(record, slot, begin):
             continue
         try:
-            record = _started(turn, spec, fill, record, slot)
+            record, run = _started(turn, spec, fill, record, slot)
         except BadInput as error:
-            log.error("quarantined, the slot stays a gap: %s", error)
+            log.log(level(error), "a slot stays a gap: %s", error)
             continue
-        started += 1
+        if run.status == "done":
+            look.fill = replace(look.fill, judged=look.fill.judged + 1)
+        else:
+            started += 1
     # A crash here finds the runs again by their ids, and the slots still open.
     absent = [slot for slot in look.empty if gaps.holding(record.gaps, slot)]
     record = gaps.declare(record, absent, gaps.NO_DATA)
@@ -173,7 +200,7 @@ def _start(turn: Turn, spec: HuntSpec, fill: Fill, look: _Look) -> int:
 
 def _started(
     turn: Turn, spec: HuntSpec, fill: Fill, record: HuntRecord, slot: Window
-) -> HuntRecord:
+) -> tuple[HuntRecord, Run]:
     """The record once the slot's run is saved, or found: whatever crashed, it has one run."""
     key = schedule.key_of(slot)
     revision = record.slots.get(key, Slot()).revision + 1
@@ -181,12 +208,10 @@ def _started(
         window = schedule.lookback_window(slot, spec.lookback_days)
         item = Due(key, slot, window, revision, by_schedule=True)
         run = _run(turn, spec, fill, item)
-        found = turn.deployment.records.find_run(run.id)
-        if found is None:
-            created = create(turn.deployment, run).created
-            return schedule.judged(record, item, run.id, created)
-        if found.value.status not in ("failed", "cancelled"):
-            return schedule.judged(record, item, run.id, found.value.created)
+        found = find_run(turn.deployment.records, run.id, turn.now())
+        if found is None or found.value.status not in ("failed", "cancelled"):
+            there = found.value if found else create(turn.deployment, run)
+            return once_judged(turn.deployment.records, record, item, there), there
         if found.path == run_path(found.value):
             raise Transient("its slot's last run is not put away yet", where=run.id)
         revision += 1

@@ -96,11 +96,13 @@ def is_hour_key(hour: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=10_000)
 def hour_start(hour: str) -> datetime:
     """Start of an hour key. Raises ValueError when it is none."""
     return datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC)
 
 
+@lru_cache(maxsize=10_000)
 def day_start(day: str) -> datetime:
     """Start of a day key. Raises ValueError when it is none."""
     return datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
@@ -134,8 +136,8 @@ def export_container(table: str) -> str:
 
 def export_day_folder(workspace: str, day: str) -> str:
     """The folder of one table's container that holds a workspace's UTC day."""
-    moment = day_start(day)
-    return f"WorkspaceResourceId={workspace.lower()}/y={moment:%Y}/m={moment:%m}/d={moment:%d}"
+    day = day_key(day_start(day))  # ValueError when it is none
+    return f"WorkspaceResourceId={workspace.lower()}/y={day[:4]}/m={day[4:6]}/d={day[6:]}"
 
 
 def export_hour_folder(workspace: str, hour: str) -> str:
@@ -143,7 +145,7 @@ def export_hour_folder(workspace: str, hour: str) -> str:
     return f"{export_day_folder(workspace, hour[:8])}/h={hour[8:]}"
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1_000)
 def workspace_key(resource_id: str) -> str:
     """A workspace's name and eight hex digits of its resource id's hash: safe in any path."""
     lowered = resource_id.lower()

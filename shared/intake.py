@@ -28,7 +28,7 @@ from shared.contract import (
 )
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
-from shared.model import BlobStat, Entry, Ignored, Sweeps
+from shared.model import BlobStat, Entry, HuntSpec, Ignored, Sweeps
 from shared.quarantine import level
 from shared.records import IGNORED, MARKS, SWEEPS, Kept, mark
 from shared.timeline import DayRecord, Hour
@@ -315,8 +315,19 @@ def _touch_hunts(
             log.log(level(error), "the hunt %s does not start: %s", spec.module, error)
             continue
         # A disabled hunt's time line goes on: what it misses is missed, not absent.
-        if kept.etag is not None or spec.status in ("live", "shadow"):
+        if kept.etag is not None or _begins(deployment, spec):
             deployment.records.save(kept, schedule.touch(spec, kept.value, recent, now))
+
+
+def _begins(deployment: Deployment, spec: HuntSpec) -> bool:
+    """Whether a hunt's time line begins with what landed now.
+
+    Once the lake is known, `starts` begins it, with all that landed before the hunt came.
+    """
+    if spec.status not in ("live", "shadow"):
+        return False
+    sweeps = deployment.records.load(Sweeps, SWEEPS)
+    return sweeps is None or sweeps.value.month is None
 
 
 def _say_ignored(deployment: Deployment, tables: set[str]) -> None:

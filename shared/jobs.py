@@ -14,7 +14,7 @@ from shared.classes import is_backfill, reserve_backfill
 from shared.copies import record_copies
 from shared.deployment import Turn
 from shared.errors import OutcomeUnknown, Permanent, Throttled, TidehuntError, Transient
-from shared.manifests import read_manifest
+from shared.manifests import read_manifest, spared
 from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
 from shared.records import JOBS, Kept, done_path, job_path
@@ -188,7 +188,7 @@ def _poll(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     kept, commands = _decide(turn, kept, _seen(turn, seen))
     if kept.value.started is not None and kept.value.status != "ended":
         for path in _carried(job, runs):
-            look_for_manifest(turn, runs, path)
+            spared(path, look_for_manifest, turn, runs, path)
     reason = _why_stop(turn, kept.value, runs)
     if reason and kept.value.status == "running":
         kept, commands = _decide(turn, kept, m.CancelAsked(turn.now(), reason))
@@ -280,8 +280,8 @@ def _settle(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
         if runs[path].value.awaits_job:
             decide_and_save(turn, runs, path, m.JobOver(turn.now()))
     for path in _carried(job, runs):
-        landed = job.status == "ended" and look_for_manifest(turn, runs, path)
-        if not landed and turn.now() >= (job.next_at or turn.now()):
+        landed = job.status == "ended" and spared(path, look_for_manifest, turn, runs, path)
+        if landed is False and turn.now() >= (job.next_at or turn.now()):
             decide_and_save(turn, runs, path, _gone(turn, job, runs[path].value))
     if not _carried(job, runs):
         spend.settle_job(turn, job)

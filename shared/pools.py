@@ -40,7 +40,9 @@ def gate(turn: Turn, jobs: Sequence[Job]) -> Gate:
     deployment = turn.deployment
     if paused(deployment.records):
         return Gate(turn, None, 0)
-    room = deployment.settings.jobs_at_once - len(jobs)
+    # An ended job holds no core, however long it waits for a manifest that cannot be read.
+    alive = sum(job.status not in ("ended", "lost") for job in jobs)
+    room = deployment.settings.jobs_at_once - alive
     kept = _load(deployment)
     if kept is None:
         return Gate(turn, None, room)

@@ -53,13 +53,13 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
         known = deployment.records.save(known, _acquainted(turn, spec, workspace, known.value))
-    due = _due_of(turn, spec, known.value, busy)
+    kept, due = known, _due_of(turn, spec, known.value, busy)
     if due:
         # Events may be lost and a sweep may have met a landing half way: look before spending.
         _look_again(turn, spec, workspace, due)
-    kept = deployment.records.hunt(spec.guid, workspace)
+        kept = deployment.records.hunt(spec.guid, workspace)
     record = schedule.forget(kept.value, now)
-    for item in _due_of(turn, spec, record, busy):
+    for item in _due_of(turn, spec, record, busy) if due else ():
         if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
         run = live_run(turn, spec, workspace, item)
@@ -128,7 +128,6 @@ def reserve_run(turn: Turn, spec: HuntSpec, workspace: str, runs: int = 1) -> bo
 
 def live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
     """The run for a due slot; its id follows from hunt, workspace, slot and revision."""
-    coalesce = 0.0 if item.by_schedule else turn.deployment.settings.coalesce_seconds
     hour = f"-h{item.key[8:]}" if len(item.key) > 8 else ""
     place = c.workspace_key(workspace)
     return Run(
@@ -145,8 +144,18 @@ def live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
         created=turn.now(),
         params=parameters(spec, {}),
         incidents=spec.status == "live",
-        next_at=turn.later(coalesce),
+        next_at=turn.later(_wait(turn, item)),
     )
+
+
+def _wait(turn: Turn, item: Due) -> float:
+    """Seconds that a run waits for others to share its job; what was missed has waited enough."""
+    settings = turn.deployment.settings
+    as_usual = timedelta(seconds=settings.settle_seconds + settings.coalesce_seconds)
+    if item.by_schedule:
+        return 0.0
+    missed = item.revision == 0 and turn.now() - item.slot.end > as_usual
+    return settings.coalesce_seconds / 4 if missed else settings.coalesce_seconds
 
 
 def create(deployment: Deployment, run: Run) -> Run:

@@ -264,20 +264,22 @@ def _time_line(world: World, spec: HuntSpec, end: End) -> Iterator[str]:
     gaps = [c.day_key(gap.start) for gap in record.gaps if gap.end == day_end]
     if len(gaps) < len(record.gaps) or gaps != [DAY] * (spec.guid in end.gaps):
         yield f"11: {spec.module} has the gaps {record.gaps}"
-    if list(record.slots) != [DAY]:
+    if sorted(record.slots) != list(end.days):
         yield f"11: {spec.module} knows the slots {sorted(record.slots)}"
-    elif not gaps:
-        yield from _unseen(world, record.slots[DAY].run)
+    for day, slot in record.slots.items() if not gaps else ():
+        yield from _unseen(world, day, slot.run)
 
 
-def _unseen(world: World, run_id: str) -> Iterator[str]:
-    """11: the newest run of the day has read all that the lake holds of it."""
+def _unseen(world: World, day: str, run_id: str) -> Iterator[str]:
+    """11: the newest run of a day has read all that the lake holds of it."""
     run = _done(world, run_id)
     plan = json.loads(world.home.results.peek(c.plan_path(run.job or "")) or b"{}") if run else {}
     read = {
         hour["hour"]: hour["fingerprint"]
         for hour in plan.get("tables", {}).get(TABLE, {"hours": []})["hours"]
+        if hour["hour"].startswith(day)
     }
-    lake = intake.hours_of(world.home.exports.blobs(TABLE, ""), WORKSPACE, TABLE)
+    blobs = world.home.exports.blobs(TABLE, c.export_day_folder(WORKSPACE, day))
+    lake = intake.hours_of(blobs, WORKSPACE, TABLE)
     if read != {hour: held.fingerprint for hour, held in lake.items()}:
         yield f"11: run {run_id} read {sorted(read)}, the lake holds {sorted(lake)}"

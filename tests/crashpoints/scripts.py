@@ -13,10 +13,11 @@ from shared.records import done_path
 from tests.crashpoints.world import World
 from tests.simulation.pool import code_of
 from tests.unit import house
-from tests.unit.house import TABLE, WORKSPACE
+from tests.unit.house import TABLE, WORKSPACE, House
 
 DAY = "20260309"
 HOURS = (f"{DAY}22", f"{DAY}23")
+DAYS = ("20260307", "20260308", DAY)
 ONE = house.spec(lookback_days=2)
 QUICK = {
     # Two beats at most for what takes hours: each wait is met, and none is sat out.
@@ -47,6 +48,8 @@ class End:
     withheld: int = 0
     gaps: tuple[str, ...] = ()
     """GUIDs of the hunts for which the day is a gap."""
+    days: tuple[str, ...] = (DAY,)
+    """The days that each hunt knows of."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +63,33 @@ class Script:
     settings: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
     """Whether it begins with the first turn of a deployment."""
+    after: Script | None = None
+    """What has come to its end before."""
 
     def build(self) -> World:
         """A deployment at the script's start, with its first turn behind it unless `fresh`."""
+        if self.after is not None:
+            return World(self.after.played(), self.outside, self._over)
         home = house.build(self.hunts, **{**QUICK, **self.settings})
         home.exports.plant(TABLE, "elsewhere/PT05M.json", b"")
         if not self.fresh:
             home.tick()
         return World(home, self.outside, self._over)
 
+    def played(self) -> House:
+        """The deployment at the script's end, when nothing breaks."""
+        world = self.build()
+        while not world.at_rest():
+            world.beat()
+        return world.home
+
     def _over(self, world: World) -> bool:
         return all(world.home.ledger.peek(done_path(run_id)) for run_id in self.end.runs)
 
 
-def run_id(hunt: str = "beaconing", revision: int = 0) -> str:
-    """The id of a live run for the day."""
-    return f"{DAY}-{hunt}-{c.workspace_key(WORKSPACE)}-r{revision}"
+def run_id(hunt: str = "beaconing", revision: int = 0, day: str = DAY) -> str:
+    """The id of a run for a day."""
+    return f"{day}-{hunt}-{c.workspace_key(WORKSPACE)}-r{revision}"
 
 
 # --- what happens outside -------------------------------------------------------------------------
@@ -193,8 +207,21 @@ def _late(world: World) -> None:
     work(world, one_that_grows)
 
 
+def _three_days(world: World) -> None:
+    if world.once("an hour of each of three days lands"):
+        land(world, hours=tuple(f"{day}23" for day in DAYS))
+    work(world, one)
+
+
+def _backfill(world: World) -> None:
+    if world.once("an operator has the days before the first run filled"):
+        world.progress.errands.append(("fill", ONE.module))
+    work(world, one)
+
+
 TWO = (ONE, house.spec(module="other_hunt", guid=house.OTHER_GUID, lookback_days=2))
 BOTH = (run_id(), run_id("other_hunt"))
+FILLED = tuple(run_id(day=day) for day in DAYS)
 PLAIN = End({run_id(): "done"}, {run_id(): 2}, incidents=1)
 SCRIPTS = (
     Script("first", _plain, PLAIN, fresh=True),
@@ -216,6 +243,12 @@ SCRIPTS = (
             incidents=2,
             comments=1,
         ),
+    ),
+    Script(
+        "backfill",
+        _backfill,
+        End(dict.fromkeys(FILLED, "done"), dict.fromkeys(FILLED, 1), incidents=1, days=DAYS),
+        after=Script("three days", _three_days, End({run_id(): "done"}, {}, 1)),
     ),
 )
 """Two incidents of the flood are of cases, the third rolls the rest up."""

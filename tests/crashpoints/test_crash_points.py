@@ -10,7 +10,8 @@ from shared.deployment import Deployment
 from tests.crashpoints.explore import Explorer, Point, Scenario
 from tests.crashpoints.judge import NAMES, explorer
 from tests.crashpoints.scripts import SCRIPTS
-from tests.simulation import planted
+from tests.simulation.planted_jobs import posts_twice
+from tests.simulation.planted_sinks import writes_over_the_analyst
 
 PORTS = {
     "ledger.read", "ledger.create", "ledger.replace", "ledger.put", "ledger.delete", "ledger.list",
@@ -66,7 +67,7 @@ def test_the_scripts_reach_every_port_by_every_way() -> None:
 
 @pytest.mark.parametrize(
     ("name", "bug", "invariant"),
-    [("plain", planted.posts_twice, "4"), ("late", planted.writes_over, "6")],
+    [("plain", posts_twice, "4"), ("late", writes_over_the_analyst, "6")],
 )
 def test_a_planted_bug_is_found(
     name: str, bug: Callable[[Deployment], Deployment], invariant: str

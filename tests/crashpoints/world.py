@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from shared import control_loop, events, requests
+from shared import control_loop, events, fills, requests
 from shared.deployment import Deployment
 from shared.errors import BadInput, OutcomeUnknown, TidehuntError, Transient
 from shared.model import StorageEvent
@@ -278,8 +278,16 @@ def _cancel(home: Deployment, subject: str) -> None:
     requests.ask_change(home, "cancel", subject, "not needed")
 
 
+def _fill(home: Deployment, subject: str) -> None:
+    planned = fills.plan_fills(
+        home, hunt=subject, workspace=None, first=None, last=None, incidents=False
+    )
+    fills.leave(home, planned)
+
+
 _ERRANDS: dict[str, Callable[[Deployment, str], object]] = {
     "export": _export_landed,
     "result": _result_landed,
     "cancel": _cancel,
+    "fill": _fill,
 }

@@ -16,8 +16,8 @@ from shared.gaps import FIRST_START
 from shared.http_api import answer, change_run, fill_gaps, list_gaps, status
 from shared.model import Json
 from tests.unit import house
+from tests.unit.filling import begun
 from tests.unit.house import OTHER, OTHER_GUID, WORKSPACE, House, spec
-from tests.unit.test_backfill import begun
 from workbench.gap_commands import estimate_lines, gap_lines
 from workbench.report import render_status
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from shared import http_api
+from tests.unit.filling import begun
 from tests.unit.house import House
-from tests.unit.test_backfill import begun
 from workbench.cli import main, parser
 from workbench.gap_commands import gap_fill
 

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from shared import gaps, schedule
 from shared.contract import hour_key
 from shared.gaps import FIRST_START, NO_DATA, SEVERAL, SKIPPED, TOO_OLD
+from shared.hunt_specs import parse
 from shared.model import HuntSpec, Window
 from shared.schedule import due, forget, judged, skipped, touch
 from shared.timeline import Gap, HuntRecord, Slot
 from tests.unit.house import GUID, WORKSPACE, days_before, hours_of_days, spec
+from tests.unit.test_hunt_specs import SPEC, changed, refusal
 
 SETTLE = timedelta(minutes=15)
 DAY = timedelta(days=1)
@@ -125,6 +127,33 @@ def test_a_gap_that_waits_for_people_is_kept_and_days_without_data_are_forgotten
     later = forget(record, on(9) + timedelta(days=100))
     assert later.gaps == (Gap(on(4), on(5), SKIPPED),)
     assert later.slots == {}
+
+
+# --- the YAML -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "newest"),
+    [("all", None), ("latest", 1), ("1", 1), ("24", 24), ("840", 840)],
+)
+def test_a_spec_says_how_far_it_catches_up(line: str, newest: int | None) -> None:
+    text = changed("lookback_days", f"catch_up: {line}")
+    assert parse(text, "x.yaml", "beaconing").catch_up == newest
+    assert parse(SPEC, "x.yaml", "beaconing").catch_up is None
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("newest", "'catch_up' is 'newest'"),
+        ("0", "write a number from 1 to 840"),
+        ("841", "write a number from 1 to 840"),
+        ("true", "must be a whole number"),
+        ("[1]", "must be a whole number"),
+    ],
+)
+def test_another_catch_up_is_refused(line: str, says: str) -> None:
+    assert says in refusal(changed("lookback_days", f"catch_up: {line}"))
 
 
 # --- what is found of the time before the first run -----------------------------------------------

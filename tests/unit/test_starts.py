@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from shared import contract as c
+from shared import requests
 from shared.errors import Transient
 from shared.model import HuntSpec, Param
 from tests.unit import house
@@ -23,6 +24,7 @@ from tests.unit.house import (
     hours_of_days,
     spec,
 )
+from tests.unit.time_line import faults, gaps_of
 
 PLACE = c.workspace_key(WORKSPACE)
 THRESHOLD = Param("threshold", 0.7, 0.0, 1.0)
@@ -88,6 +90,20 @@ def test_a_hunt_that_comes_later_judges_the_newest_slot_of_what_is_there() -> No
     assert home.wire.calls - before < 30  # it got acquainted once
     record = home.deployment.records.hunt(OTHER_GUID, WORKSPACE).value
     assert [gap.reason for gap in record.gaps] == ["before the first run"]
+
+
+def test_a_hunt_that_comes_with_new_data_knows_the_older_as_well() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="0")
+    home.land(["2026030801", "2026030922"])
+    home.tick()
+    newcomer = spec(module="newcomer", guid=OTHER_GUID)
+    home.deployment = replace(home.deployment, hunts=[*home.deployment.hunts, newcomer])
+    home.land(["2026030923"])
+    home.tick(2)
+    record = home.deployment.records.hunt(OTHER_GUID, WORKSPACE).value
+    assert [(gap.start, gap.reason) for gap in record.gaps] == [
+        (day_window("20260308").start, "before the first run")
+    ]
 
 
 def test_nothing_starts_before_the_lake_was_listed_once() -> None:
@@ -167,6 +183,28 @@ def test_an_unexpected_trouble_spares_the_other_hunts_too(home: House) -> None:
     home.land(["2026030923"])
     home.tick()
     assert "beaconing" in {run.hunt for run in home.runs().values()}
+
+
+def test_a_run_that_was_cancelled_before_its_slot_was_noted_leaves_a_gap() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="600")
+    home.tick()
+    home.land(["2026030923"])
+
+    def crash(phase: str, operation: str, subject: str) -> None:
+        if (phase, operation) == ("after", "ledger.create") and subject.startswith("active/runs/"):
+            raise house.Crash
+
+    home.wire.hook = crash
+    with pytest.raises(house.Crash):
+        home.tick()
+    home.wire.hook = lambda *_: None
+    (run_id,) = home.runs()
+    home.clock.forward(120)
+    assert requests.ask_change(home.deployment, "cancel", run_id)
+    home.tick(2)
+    assert home.runs()[run_id].status == "cancelled"
+    assert gaps_of(home) == [("20260309", "20260309", f"run {run_id} cancelled")]
+    assert faults(home) == []
 
 
 def test_a_crash_after_saving_the_run_finds_it_again_by_its_id(home: House) -> None:
