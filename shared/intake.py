@@ -97,7 +97,9 @@ def _remember(turn: Turn, batch: Batch, told: int, found: int) -> None:
         return
     records, now = turn.deployment.records, turn.now()
     try:
-        kept = records.load(Arrivals, arrivals.PATH) or Kept(arrivals.PATH, Arrivals(), None)
+        kept = records.the_one(Arrivals(), arrivals.PATH)
+        if kept is None:
+            return
         after = arrivals.heard(kept.value, now, told, found)
         for (workspace, table), hours in batch.hours.items():
             after = arrivals.came(after, f"{workspace_key(workspace)}/{table}", hours, now)
