@@ -8,12 +8,14 @@ One broken run, hunt, table or document never ends a turn.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared import archive, deliveries, intake, jobs, requests, schedule, starts
+from shared import contract as c
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, TidehuntError
@@ -195,11 +197,14 @@ def _step_runs(turn: Turn, runs: Runs) -> None:
             _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
     for path, kept in list(runs.items()):
         if kept.value.status in RUN_TERMINAL and path == run_path(kept.value):
-            _guarded(kept.value.id, _put_away, turn.deployment.records, kept)
+            _guarded(kept.value.id, _put_away, turn, kept)
 
 
-def _put_away(records: Records, kept: Kept[Run]) -> None:
-    run = kept.value
+def _put_away(turn: Turn, kept: Kept[Run]) -> None:
+    run, records = kept.value, turn.deployment.records
+    if run.job:
+        path = c.ended_path(run.job, run.id)
+        turn.deployment.results.write(path, json.dumps(kept.whole()).encode())
     if run.kind == "live" and run.status != "done":
         try:
             _declare_gap(records, run)

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -192,24 +192,24 @@ def _observe(
         return
     kept = deployment.records.day(workspace, table, day)
     seen = hours_of(blobs, workspace, table)
-    changed = {
-        hour: found
-        for hour, found in seen.items()
-        if hour[:8] == day and _grew(kept.value.hours.get(hour), found)
-    }
-    if not changed:
-        return
-    merged = {
+    changed = changed_hours(kept.value.hours, seen, day)
+    if changed:
+        batch.days.append((kept, replace(kept.value, hours={**kept.value.hours, **changed})))
+        batch.hours[workspace, table].update(changed)
+
+
+def changed_hours(known: Mapping[str, Hour], seen: Mapping[str, Hour], day: str) -> dict[str, Hour]:
+    """A day's hours with new content, as they are now, with the copies that they had."""
+    return {
         hour: replace(
-            kept.value.hours.get(hour, found),
+            known.get(hour, found),
             blobs=found.blobs,
             bytes=found.bytes,
             fingerprint=found.fingerprint,
         )
-        for hour, found in changed.items()
+        for hour, found in seen.items()
+        if hour[:8] == day and _grew(known.get(hour), found)
     }
-    batch.days.append((kept, replace(kept.value, hours={**kept.value.hours, **merged})))
-    batch.hours[workspace, table].update(changed)
 
 
 def _grew(known: Hour | None, found: Hour) -> bool:
