@@ -18,6 +18,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make serve                the local cloud and the app, until Ctrl-C
   make test                 every test
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
+  make year                 a year of ledger: what a turn asks for on day 365, beside day 7
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
   make check                format, lint, types, import rules: what a commit has to pass
   make bench-beacons        recall and false positives beside other detectors, on made logs
@@ -31,7 +32,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate killtest check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate year killtest check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -49,6 +50,9 @@ killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)
 simulate: test-set
 	@$(PY) -m tests.simulation $(SEEDS) $(ARGS)
+
+year: test-set
+	@$(PY) -m tests.year $(ARGS)
 
 check: test-set
 	$(PY) -m ruff format --check .

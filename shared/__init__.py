@@ -12,6 +12,9 @@ deliveries        a run's results -> the findings table, its incidents, the read
 incidents         case + findings + what Sentinel holds -> create, update, stay quiet
 requests          what HTTP asks for
 records           the ledger's documents and where they lie
+archive           what was done long ago, one file a month
+quarantine        documents that cannot be used
+rebuild           a lost ledger, told again (remains, rebuild_cases)
 hunt_specs, settings, errors, model, messages, queries, ports, contract
 adapters          one file a service
 """

@@ -99,7 +99,10 @@ def differences(deployment: Deployment, built: Mapping[str, Json]) -> Iterator[s
     listed = [entry.path for folder in COMPARED for entry in ledger.list(folder)]
     living = {path for path in listed if "/job-" not in path}
     for path in sorted(living - set(built)):
-        yield f"not rebuilt: {path}"
+        document = ledger.read(path)
+        # A hunt that has judged nothing yet is made anew as it was made at first.
+        if not path.startswith("hunts/") or (document and _meaning(path, document.body)):
+            yield f"not rebuilt: {path}"
     for path in sorted(set(built)):
         if path.startswith(COMPARED):
             document = ledger.read(path)

@@ -13,7 +13,7 @@ from types import FrameType
 
 from shared import __version__
 from shared.errors import TidehuntError
-from workbench import commands, hunt_command, run_commands
+from workbench import commands, drill_command, hunt_command, run_commands
 from workbench.home import unwritable
 
 EPILOG = """\
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_status(verbs)
     _add_changes(verbs)
+    _add_drill(verbs)
     _add_report(verbs)
     _add_clean(verbs)
     return top
@@ -165,6 +166,22 @@ def _add_changes(verbs: Verbs[argparse.ArgumentParser]) -> None:
         verb.set_defaults(work=run_commands.change, change=change)
     for verb in (explain, release, redrive, abandon):
         verb.add_argument("run_id", metavar="RUN", help="its id, as `tidehunt status` shows it")
+
+
+def _add_drill(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    drill = _verb(
+        verbs,
+        "drill",
+        "rebuild the ledger aside from results, exports and incidents, and tell what differs",
+        "Of the deployment that TIDEHUNT_... settings in the environment name, else of the one "
+        "that is served from the home. Exit code 1 when something differs.",
+    )
+    drill.add_argument("drill", choices=["rebuild-ledger"], help="the only one so far")
+    drill.add_argument("--into", metavar="FOLDER", help="write the documents there, to look at")
+    drill.add_argument(
+        "--apply", action="store_true", help="write them into the ledger, which must be empty"
+    )
+    drill.set_defaults(work=drill_command.rebuild_ledger)
 
 
 def _add_report(verbs: Verbs[argparse.ArgumentParser]) -> None:

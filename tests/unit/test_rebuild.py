@@ -12,7 +12,7 @@ import pytest
 from shared import contract as c
 from shared import rebuild
 from shared.errors import BadInput
-from shared.model import Json, Run
+from shared.model import Json
 from shared.records import Records, hunt_path
 from tests.memory.storage import MemoryLedger
 from tests.unit.house import (
@@ -111,7 +111,7 @@ def test_looking_writes_nothing_anywhere() -> None:
     assert home.ledger.contents() == ledger and effects(home) == before
 
 
-@pytest.mark.parametrize("turns", range(1, 24))
+@pytest.mark.parametrize("turns", range(2, 24, 3))
 def test_a_loss_at_any_time_doubles_nothing_for_the_user(turns: int) -> None:
     """Lost on its way: what was sent and not recorded yet is sent again, under the same ids."""
     home = two_quick_hunts()
@@ -233,6 +233,4 @@ def test_how_a_run_ended_is_believed_of_its_own_folder_only() -> None:
     body = {**json.loads(home.results.peek(path) or b""), "job": "job-20260309000000-0123abcd"}
     home.results.plant(path, json.dumps(body).encode())
     built = rebuild.documents(home.deployment)
-    found = [Records(home.ledger).ledger.read(path) for path in built if mine.id in path]
-    assert not any(p.startswith("done/") for p in built if mine.id in p) and found
-    assert isinstance(mine, Run)
+    assert [one for one in built if mine.id in one] == [f"active/runs/{mine.kind}/{mine.id}.json"]
