@@ -16,11 +16,12 @@ from datetime import datetime, timedelta
 
 from shared import archive, deliveries, intake, jobs, requests, schedule, starts
 from shared import contract as c
+from shared.bookkeeping import Owner
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, TidehuntError
 from shared.jobs import Runs
-from shared.model import RUN_TERMINAL, Claim, Json, Owner, Run
+from shared.model import RUN_TERMINAL, Claim, Json, Run
 from shared.quarantine import level
 from shared.records import Kept, Records, done_path, run_path, spare
 

@@ -10,12 +10,13 @@ from typing import Any, cast, get_args
 
 from shared import __version__, requests, schedule
 from shared.archive import find_run
+from shared.bookkeeping import Unusable
 from shared.callers import OPERATOR, READER, may
 from shared.contract import RUN_ID, day_key, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
-from shared.model import HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Unusable, Window
+from shared.model import HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
 from shared.quarantine import UNUSABLE
 from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS, Records
 from shared.timeline import HuntRecord
