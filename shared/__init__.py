@@ -25,6 +25,9 @@ backfill          a fill, a turn at a time -> runs behind the live ones
 classes           what each class of runs may take
 records           the ledger's documents and where they lie
 log_lines         what it logs, a JSON line a record
+archive           what was done long ago, one file a month
+quarantine        documents that cannot be used
+rebuild           a lost ledger, told again (remains, rebuild_cases)
 hunt_specs, settings, errors, model, messages, queries, ports, contract
 adapters          one file a service
 """

@@ -343,29 +343,6 @@ class Recent:
 
 
 @dataclass(frozen=True)
-class Owner:
-    """The deployment that a ledger belongs to."""
-
-    deployment: str
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """The documents that are quarantined: path -> why. Kept for who asks, not for who acts."""
-
-    documents: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Aging:
-    """Folders of `done/` -> the day (`yyyymmdd`) from which on what lies there is archived."""
-
-    due: Mapping[str, str] = field(default_factory=dict)
-    looked: bool = False
-    """True once `done/` was listed: it may be older than this document."""
-
-
-@dataclass(frozen=True)
 class Ignored:
     """Exports that no hunt reads and events that name nothing known: said once, never an error."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shared import alarms
 from shared.deployment import Deployment
-from shared.model import Json, Run, Unusable
+from shared.model import Json, Run
 from shared.quarantine import UNUSABLE
 from shared.records import Records
 from shared.told import ALARMS, OWED, Alarm, Alarms, Owed

@@ -277,9 +277,8 @@ class House:
 
     def documents(self, folder: str) -> dict[str, Json]:
         """The ledger's documents below a folder, time lines as objects."""
-        held = self.ledger.contents().items()
-        found = {path: json.loads(body) for path, body in held if path.startswith(folder)}
-        return {path: unpack(body) if "texts" in body else body for path, body in found.items()}
+        held = {p: json.loads(b) for p, b in self.ledger.contents().items() if p.startswith(folder)}
+        return {path: unpack(body) if "texts" in body else body for path, body in held.items()}
 
 
 def sum_of(hours: Iterable[Mapping[str, Any]], name: str) -> int:
