@@ -16,13 +16,13 @@ from datetime import datetime, timedelta
 
 from shared import archive, backfill, deliveries, health, intake, jobs, requests, starts
 from shared import contract as c
-from shared.bookkeeping import Owner
+from shared.bookkeeping import Claim, Owner
 from shared.classes import is_backfill
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, TidehuntError
 from shared.jobs import Runs
-from shared.model import RUN_TERMINAL, Claim, HuntSpec, Json, Run
+from shared.model import RUN_TERMINAL, HuntSpec, Json, Run
 from shared.quarantine import level
 from shared.records import Kept, Records, run_path, spare
 from shared.timeline import HuntRecord

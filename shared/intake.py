@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from shared import arrivals, schedule
 from shared.arrivals import Arrivals
+from shared.bookkeeping import Ignored, Sweeps
 from shared.contract import (
     day_key,
     export_container,
@@ -28,7 +29,7 @@ from shared.contract import (
 )
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
-from shared.model import BlobStat, Entry, HuntSpec, Ignored, Sweeps
+from shared.model import BlobStat, Entry, HuntSpec
 from shared.quarantine import level
 from shared.records import IGNORED, MARKS, SWEEPS, Kept, mark
 from shared.timeline import DayRecord, Hour

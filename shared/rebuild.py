@@ -19,12 +19,12 @@ from typing import Any
 
 from shared import contract as c
 from shared import schedule
-from shared.bookkeeping import Aging, Owner
+from shared.bookkeeping import Aging, Budget, Claim, Owner, Recent
 from shared.deployment import Deployment
 from shared.documents import decode, encode
 from shared.errors import BadInput, Conflict
 from shared.hunt_specs import tables_of
-from shared.model import RUN_TERMINAL, Budget, Claim, HuntSpec, Job, Json, Recent, Run
+from shared.model import RUN_TERMINAL, HuntSpec, Job, Json, Run
 from shared.rebuild_cases import cases_of
 from shared.records import (
     AGING,

@@ -39,11 +39,11 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from shared.arrivals import Arrivals
-from shared.bookkeeping import Aging, Owner, Unusable
+from shared.bookkeeping import Aging, Budget, Claim, Ignored, Owner, Recent, Sweeps, Unusable
 from shared.contract import day_key, workspace_key
 from shared.documents import decode, encode, encode_over
 from shared.errors import BadInput, Conflict, Quarantined
-from shared.model import Budget, Case, Claim, Ignored, Job, Json, Recent, Request, Run, Sweeps
+from shared.model import Case, Job, Json, Request, Run
 from shared.ports import Ledger
 from shared.quarantine import UNUSABLE, Quarantine
 from shared.timeline import DayRecord, HuntRecord

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared import alarms
+from shared.bookkeeping import Unusable
 from shared.deployment import Deployment
 from shared.model import Json, Run
 from shared.quarantine import UNUSABLE

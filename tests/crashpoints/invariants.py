@@ -15,9 +15,10 @@ from functools import lru_cache
 
 from shared import contract as c
 from shared import intake
+from shared.bookkeeping import Budget
 from shared.documents import decode
 from shared.incidents import case_key, incident_id
-from shared.model import RUN_TERMINAL, Budget, HuntSpec, Json, Run
+from shared.model import RUN_TERMINAL, HuntSpec, Json, Run
 from shared.records import done_path, hunt_path
 from shared.timeline import HuntRecord
 from tests.crashpoints.scripts import DAY, End

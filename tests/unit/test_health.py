@@ -11,12 +11,13 @@ import pytest
 
 from shared import contract as c
 from shared import control_loop, http_api
+from shared.bookkeeping import Claim
 from shared.errors import (
     OutcomeUnknown,
     TidehuntError,
     Transient,
 )
-from shared.model import Claim, Job, Json, Run
+from shared.model import Job, Json, Run
 from shared.records import Kept, job_path, run_path
 from shared.told import Owed
 from tests.unit import house

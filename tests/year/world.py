@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 from shared import archive, schedule
 from shared import contract as c
+from shared.bookkeeping import Budget
 from shared.documents import encode
-from shared.model import Budget, Entry, HuntSpec, Job, Run
+from shared.model import Entry, HuntSpec, Job, Run
 from shared.records import Kept, Records, done_path, run_path
 from shared.timeline import DayRecord, Hour, Slot
 from tests.memory.storage import MemoryLedger
