@@ -1,4 +1,4 @@
-"""100,000 events that anybody could have sent: marks are bounded by what there is to mark."""
+"""Events that anybody could have sent: marks are bounded by what there is to mark."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def test_a_flood_of_spoofed_events_sets_a_bounded_number_of_marks() -> None:
     new = set(home.ledger.contents()) - before
     assert {path.split("/")[0] for path in new} == {"touched"}
     # Two workspaces, the one table that is hunted on, and hours: nothing that an event says more.
-    assert 2 * 24 * 30 < len(new) <= 2 * HOURS
+    assert 500 < len(new) <= 2 * HOURS
     assert {path.split("/")[2] for path in new} == {TABLE}
     assert home.engine.requests == []
