@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +17,8 @@ from tests.hostile import STRINGS
 from tests.unit import house
 from tests.unit.house import OTHER, START, TABLE, WORKSPACE
 
-EVENTS = 20_000
+EVENTS = int(os.environ.get("SPOOFED_EVENTS", "20000"))
+"""By hand also 100,000."""
 HOURS = 36 * 24 + 1
 """From 35 days back to an hour ahead there are no more than these."""
 HOSTS = ("tidehuntexports.blob.core.windows.net", "tidehuntexports.dfs.core.windows.net")
