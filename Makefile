@@ -18,21 +18,26 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make serve                the local cloud and the app, until Ctrl-C
   make test                 every test
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
+  make crashpoints          break every pair of requests of every script: nothing is lost or doubled
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
   make fuzz MINUTES=30      noise into every parser, for minutes each
+  make mutants              plant a bug in each rule: which invariant tells, at which seed (SEEDS=2000)
   make check                format, lint, types, import rules: what a commit has to pass
+  make flood                ten million findings by one bad threshold, through the whole product
+  make soak MINUTES=30      export events without a pause: marks lost, rate, memory
   make bench-beacons        recall and false positives beside other detectors, on made logs
   make docs                 write the generated parts of the docs again
   make lock                 resolve the pinned requirements again
   make clean                delete what `make hunt` and the tests left; $(VENV) stays
 
 ARGS="..." is passed on: make hunt ARGS=--json, make test ARGS="-k beaconing".
-SEEDS=n is how many made logs bench-beacons judges (3).
+SEEDS=n is how many worlds simulate lets happen, or mutants tries at most, and how many made logs
+bench-beacons judges (3).
 VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installed.
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate killtest fuzz check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate mutants killtest crashpoints fuzz flood soak check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -44,21 +49,34 @@ serve: local-set
 	@$(VENV)/bin/tidehunt serve $(ARGS)
 
 test: test-set
-	@$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)
+
+crashpoints: test-set
+	@$(PY) -m tests.crashpoints $(ARGS)
+
 simulate: test-set
 	@$(PY) -m tests.simulation $(SEEDS) $(ARGS)
 
 fuzz: test-set
 	@$(PY) -m tests.fuzzing --minutes "$${MINUTES:-30}" $(ARGS)
 
+mutants: test-set
+	@$(PY) -m tests.simulation $${SEEDS:-2000} --mutants $(ARGS)
+
 check: test-set
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+flood: test-set
+	@$(PY) -m benchmarks.flood $(ARGS)
+
+soak: test-set
+	@$(PY) -m benchmarks.soak --minutes "$${MINUTES:-30}" $(ARGS)
 
 bench-beacons: test-set
 	@$(PY) -m benchmarks.beacons --seeds "$${SEEDS:-3}" $(ARGS)

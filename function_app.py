@@ -55,6 +55,32 @@ def change_run(req: func.HttpRequest) -> func.HttpResponse:
     return _answer(req, "change_run", lambda house: http_api.change_run(house, *named))
 
 
+@app.route("pause", methods=["POST"], auth_level=GUARDED)
+def pause(req: func.HttpRequest) -> func.HttpResponse:
+    """Let nothing new start."""
+    asked = dict(req.headers), req.get_body()
+    return _answer(req, "pause", lambda house: http_api.pause(house, "pause", *asked))
+
+
+@app.route("resume", methods=["POST"], auth_level=GUARDED)
+def resume(req: func.HttpRequest) -> func.HttpResponse:
+    """Let new things start again."""
+    asked = dict(req.headers), req.get_body()
+    return _answer(req, "resume", lambda house: http_api.pause(house, "resume", *asked))
+
+
+@app.route("gaps", methods=["GET"], auth_level=GUARDED)
+def list_gaps(req: func.HttpRequest) -> func.HttpResponse:
+    """What nobody judged, and why."""
+    return _answer(req, "list_gaps", http_api.list_gaps)
+
+
+@app.route("gaps/fill", methods=["POST"], auth_level=GUARDED)
+def fill_gaps(req: func.HttpRequest) -> func.HttpResponse:
+    """Ask for runs of what nobody judged."""
+    return _answer(req, "fill_gaps", lambda house: http_api.fill_gaps(house, req.get_body()))
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  the host binds it by name
     """Alive, and are the settings usable; no data."""

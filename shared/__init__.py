@@ -4,13 +4,25 @@ function_app.py   (above this package) binds the triggers
 bootstrap         settings -> real adapters, once a process
 control_loop      one turn at a time: observe, decide, save, act
 intake            marks and listings -> what each day of each table holds
+gaps              slots that nobody judged, and why
 schedule          what changed + the clock -> runs that are due
 runs              the two state machines: run and job
 jobs              runs that are due -> a plan -> one Spark job, watched to its end
+pools             the pause, the pool's breaker: may a job go out?
+spend             what a job may cost, reserved before it is there
+copies            what a job copied -> the days
 delivery          findings -> requests within limits
+refusals          refused rows: are they to blame, or is the sink
+delivered         what a run delivered, for the revision after it
+set_aside         where refused rows lie, with their reasons
 deliveries        a run's results -> the findings table, its incidents, the read-back
 incidents         case + findings + what Sentinel holds -> create, update, stay quiet
+health            heartbeats, ended runs and alarms -> the health table; what could not be told yet
+alarms            what stands still or is silent; arrivals counts what comes, health_rows words it
 requests          what HTTP asks for
+fills, estimates  gaps that somebody wants filled, and what that costs
+backfill          a fill, a turn at a time -> runs behind the live ones
+classes           what each class of runs may take
 records           the ledger's documents and where they lie
 log_lines         what it logs, a JSON line a record
 hunt_specs, settings, errors, model, messages, queries, ports, contract

@@ -74,7 +74,8 @@ def build(environment: Mapping[str, str]) -> Deployment:
         exports=_exports(settings, credential),
         results=_results(settings, credential),
         engine=_engine(settings, credential),
-        sink=_sink(settings, credential),
+        sink=_sink(settings, credential, settings.stream),
+        health=_sink(settings, credential, settings.health_stream),
         workspace=_workspace(settings, credential),
         incidents=_incidents(settings, credential),
     )
@@ -136,13 +137,13 @@ def _engine(settings: Settings, credential: TokenCredential) -> ports.SparkEngin
     return SynapseEngine(client, pool, settings.call_seconds)
 
 
-def _sink(settings: Settings, credential: TokenCredential) -> ports.FindingSink:
+def _sink(settings: Settings, credential: TokenCredential, stream: str) -> ports.FindingSink:
     from azure.monitor.ingestion import LogsIngestionClient
 
     from shared.adapters.logs_ingestion import LogsIngestionSink
 
     client = LogsIngestionClient(settings.logs_endpoint, credential)
-    return LogsIngestionSink(client, settings.dcr_id, settings.stream, settings.call_seconds)
+    return LogsIngestionSink(client, settings.dcr_id, stream, settings.call_seconds)
 
 
 def _workspace(settings: Settings, credential: TokenCredential) -> ports.Workspace:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from shared import incidents
 from shared import messages as m
+from shared.classes import within_cap
 from shared.contract import FOUND_SEVERITY, SEVERITIES, day_key
 from shared.deployment import Turn
 from shared.errors import BadInput, Conflict, Rejected, TooLarge
 from shared.incidents import Evidence, Open, Quiet, Update, Verdict
 from shared.model import Case, HuntSpec, Incident, Run
+from shared.quarantine import level
 from shared.records import Kept
 
 log = logging.getLogger("tidehunt.cases")
+ROLL_UPS = 0.1
+"""Share of the day's incidents that roll-ups may open beyond the cap: they tell that it bites."""
 FOUND = SEVERITIES[SEVERITIES.index(FOUND_SEVERITY) :]
 
 
@@ -33,7 +38,7 @@ class Cases:
         try:
             _, _, verdict = self._verdict(run, evidence)
         except BadInput as error:
-            log.error("case quarantined: %s", error)
+            log.log(level(error), "no word of the analyst is known: %s", error)
             return ""
         return verdict.reason if isinstance(verdict, Quiet) and verdict.suppressed else ""
 
@@ -45,7 +50,7 @@ class Cases:
         try:
             return self._settle(run, evidence)
         except (Rejected, TooLarge, BadInput) as error:
-            log.error("no incident for %s: %s", evidence.finding["FindingId"], error)
+            log.log(level(error), "no incident for %s: %s", evidence.finding["FindingId"], error)
             return m.CaseSettled(self.turn.now())
 
     def _settle(self, run: Run, evidence: Evidence) -> m.CaseSettled:
@@ -69,7 +74,7 @@ class Cases:
 
     def _open(self, run: Run, kept: Kept[Case], verdict: Open) -> m.CaseSettled:
         deployment = self.turn.deployment
-        if not _reserve(self.turn):
+        if not _reserve(self.turn, run):
             return m.CaseSettled(self.turn.now())
         kept = deployment.records.save(kept, verdict.case)
         # A crash here leaves a case that is not opened: the same incident id is created again.
@@ -112,12 +117,12 @@ def settle_incidents(
     turn, spec = cases.turn, cases.spec
     settings = turn.deployment.settings
     if run().incidents and settings.incident_route == "arm":
-        best = _best_per_case(run(), spec, found)
-        for one in best[run().case : settings.incidents_a_run]:
+        best, count = _best_cases(run(), spec, found, settings.incidents_a_run)
+        for one in best[run().case :]:
             if not turn.has_room():
                 return
             decide(cases.settle(run(), one))
-        rest = max(0, len(best) - settings.incidents_a_run) + _unopened(run())
+        rest = count - len(best) + _unopened(run())
         if rest or run().counts.withheld:
             _roll_up(turn, run(), spec, rest)
     decide(m.IncidentsSettled(turn.now(), turn.later(settings.readback_seconds)))
@@ -128,18 +133,30 @@ def _unopened(run: Run) -> int:
     return run.case - run.counts.opened - run.counts.updated - run.counts.quiet
 
 
-def _best_per_case(run: Run, spec: HuntSpec, found: Iterable[Evidence]) -> list[Evidence]:
-    best: dict[str, Evidence] = {}
+def _best_cases(
+    run: Run, spec: HuntSpec, found: Iterable[Evidence], most: int
+) -> tuple[list[Evidence], int]:
+    """The best finding of each of the first `most` cases, and how many cases there are.
+
+    Of the others only the keys are held: findings may be a megabyte each.
+    """
+    keys: set[str] = set()
+    best: list[Evidence] = []
     for one in found:
-        if one.finding["Severity"] in FOUND:
-            best.setdefault(incidents.case_key(one.finding, run, spec), one)
-    return list(best.values())
+        if one.finding["Severity"] not in FOUND:
+            continue
+        key = incidents.case_key(one.finding, run, spec)
+        if key not in keys and len(best) < most:
+            best.append(one)
+        keys.add(key)
+    return best, len(keys)
 
 
-def _reserve(turn: Turn) -> bool:
-    """Count an incident against the day's cap before it is opened."""
+def _reserve(turn: Turn, run: Run, beyond: float = 0.0) -> bool:
+    """Count an incident against the day's cap, or that share beyond it, before it is opened."""
     kept = turn.deployment.records.budget(day_key(turn.now()))
-    if kept.value.incidents >= turn.deployment.settings.incidents_a_day:
+    cap = turn.deployment.settings.incidents_a_day
+    if not within_cap(run, kept.value.incidents + 1, cap + math.ceil(cap * beyond)):
         log.warning("TIDEHUNT_INCIDENTS_A_DAY reached: an incident is not opened")
         return False
     turn.deployment.records.save(kept, replace(kept.value, incidents=kept.value.incidents + 1))
@@ -148,6 +165,6 @@ def _reserve(turn: Turn) -> bool:
 
 def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
     key = incidents.incident_id(f"roll-up|{run.workspace}|{run.hunt_guid}|{run.id}", 1)
-    if turn.deployment.incidents.get(run.workspace, key) is None:
+    if turn.deployment.incidents.get(run.workspace, key) is None and _reserve(turn, run, ROLL_UPS):
         properties = incidents.roll_up(run, spec, rest, run.counts.withheld)
         turn.deployment.incidents.put(run.workspace, key, properties, None)

@@ -11,6 +11,7 @@ The lake, by container (state account; exports live in an account of their own):
               jobs/<job id>/runs/<run id>/withheld/        findings above the cap
               jobs/<job id>/runs/<run id>/manifest.json    last: the run's results are complete
               jobs/<job id>/runs/<run id>/delivered.json   written by the app
+              jobs/<job id>/runs/<run id>/set-aside/       refused rows, written by the app
     tables    <workspace key>/<table>/<job id>/<hour key>/ the columnar copy
     code      <code hash>/main.py, code.zip                written by the deployer
 """
@@ -23,6 +24,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 PLAN_SCHEMA = 1
 MANIFEST_SCHEMA = 1
@@ -94,11 +96,13 @@ def is_hour_key(hour: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=10_000)
 def hour_start(hour: str) -> datetime:
     """Start of an hour key. Raises ValueError when it is none."""
     return datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC)
 
 
+@lru_cache(maxsize=10_000)
 def day_start(day: str) -> datetime:
     """Start of a day key. Raises ValueError when it is none."""
     return datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
@@ -132,8 +136,8 @@ def export_container(table: str) -> str:
 
 def export_day_folder(workspace: str, day: str) -> str:
     """The folder of one table's container that holds a workspace's UTC day."""
-    moment = day_start(day)
-    return f"WorkspaceResourceId={workspace.lower()}/y={moment:%Y}/m={moment:%m}/d={moment:%d}"
+    day = day_key(day_start(day))  # ValueError when it is none
+    return f"WorkspaceResourceId={workspace.lower()}/y={day[:4]}/m={day[4:6]}/d={day[6:]}"
 
 
 def export_hour_folder(workspace: str, hour: str) -> str:
@@ -141,6 +145,7 @@ def export_hour_folder(workspace: str, hour: str) -> str:
     return f"{export_day_folder(workspace, hour[:8])}/h={hour[8:]}"
 
 
+@lru_cache(maxsize=1_000)
 def workspace_key(resource_id: str) -> str:
     """A workspace's name and eight hex digits of its resource id's hash: safe in any path."""
     lowered = resource_id.lower()
@@ -203,6 +208,16 @@ def manifest_path(job_id: str, run_id: str) -> str:
 def delivered_path(job_id: str, run_id: str) -> str:
     """Where the app records what it delivered, beside the manifest."""
     return f"{run_folder(job_id, run_id)}/delivered.json"
+
+
+def withheld_folder(job_id: str, run_id: str) -> str:
+    """Where a job writes the findings above the cap, as lines of JSON."""
+    return f"{run_folder(job_id, run_id)}/withheld"
+
+
+def set_aside_path(folder: str, part: str) -> str:
+    """Where the app keeps which rows of a part were refused, and why; `folder` is the run's."""
+    return f"{folder}/set-aside/{part.removesuffix('.jsonl')}.json"
 
 
 def copy_folder(workspace: str, table: str, job_id: str, hour: str) -> str:

@@ -13,12 +13,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import deliveries, intake, jobs, requests, schedule, starts
+from shared import archive, backfill, deliveries, health, intake, jobs, requests, starts
+from shared.classes import is_backfill
 from shared.deployment import Deployment, Turn
-from shared.errors import BadInput, Conflict, TidehuntError
+from shared.documents import encode
+from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, TidehuntError
 from shared.jobs import Runs
-from shared.model import RUN_TERMINAL, Claim, Json, Run
-from shared.records import Kept, Records, done_path, run_path
+from shared.model import RUN_TERMINAL, Claim, HuntSpec, Json, Owner, Run
+from shared.quarantine import level
+from shared.records import Kept, Records, run_path, spare
+from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.control_loop")
 CLAIM = "turn.json"
@@ -31,22 +35,30 @@ def take_turn(deployment: Deployment, seconds: float | None = None) -> bool:
     turn = _claim(deployment, seconds or deployment.settings.turn_seconds)
     if turn is None:
         return False
+    beat = turn.last_beat
     try:
-        _work(turn)
+        if _work(turn):
+            beat = turn.now()
     finally:
-        _release(turn)
+        _release(turn, beat)
     return True
 
 
 def take_turn_if_stale(deployment: Deployment) -> bool:
     """A short turn when the last one is too old: timers die silently on this platform."""
-    claim = deployment.records.load(Claim, CLAIM)
-    last = claim.value.ended or claim.value.began if claim else None
-    stale = timedelta(seconds=deployment.settings.stale_turn_seconds)
-    if last is not None and deployment.clock() - last < stale:
+    if _is_fresh(deployment):
+        return False  # a hundred events a second ask, and read the claim once in five minutes
+    _, claim = _read_claim(deployment.records)
+    deployment.heard.last_turn = claim.value.ended or claim.value.began if claim else None
+    if _is_fresh(deployment):
         return False
-    log.warning("the last turn was at %s: an event takes one", last)
+    log.warning("the last turn was at %s: an event takes one", deployment.heard.last_turn)
     return take_turn(deployment, _short(deployment))
+
+
+def _is_fresh(deployment: Deployment) -> bool:
+    last, stale = deployment.heard.last_turn, deployment.settings.stale_turn_seconds
+    return last is not None and deployment.clock() - last < timedelta(seconds=stale)
 
 
 def deliver_result(deployment: Deployment, job_id: str, run_id: str) -> bool:
@@ -62,7 +74,7 @@ def deliver_result(deployment: Deployment, job_id: str, run_id: str) -> bool:
                 _guarded(run_id, jobs.look_for_manifest, turn, runs, kept.path)
             _step_runs(turn, runs)
     finally:
-        _release(turn)
+        _release(turn, turn.last_beat)
     return True
 
 
@@ -76,17 +88,30 @@ def _claim(deployment: Deployment, seconds: float) -> Turn | None:
     """Take the turn, or None. Raises BadInput when the ledger belongs to another deployment."""
     _check_owner(deployment)  # first: a stranger's claim would starve the owner
     now = deployment.clock()
-    kept = deployment.records.load(Claim, CLAIM)
+    path, kept = _read_claim(deployment.records)
     if kept is not None and _is_held(deployment, kept.value):
         return None
-    ended = kept.value.ended if kept else None
-    turn = Turn(deployment, now + timedelta(seconds=seconds))
-    claim = Claim(deployment.owner, _held_until(turn), now, ended)
+    ended, beat = (kept.value.ended, kept.value.beat) if kept else (None, None)
+    turn = Turn(deployment, now + timedelta(seconds=seconds), ended, beat)
+    claim = Claim(deployment.owner, _held_until(turn), now, ended, beat)
     try:
-        deployment.records.save(kept or Kept(CLAIM, claim, None), claim)
+        deployment.records.save(kept or Kept(path, claim, None), claim)
     except Conflict:
         return None
     return turn
+
+
+def _read_claim(records: Records) -> tuple[str, Kept[Claim] | None]:
+    """The claim and where it is written: its spare while it is broken, or nothing would turn.
+
+    Quarantined when it is a later version's: that version acts.
+    """
+    try:
+        return CLAIM, records.load(Claim, CLAIM)
+    except Quarantined as error:
+        if isinstance(error.__cause__, LaterVersion):
+            raise
+        return spare(CLAIM), records.load(Claim, spare(CLAIM))
 
 
 def _is_held(deployment: Deployment, claim: Claim) -> bool:
@@ -104,44 +129,66 @@ def _held_until(turn: Turn) -> datetime:
 
 
 def _check_owner(deployment: Deployment) -> None:
-    ledger, name = deployment.records.ledger, deployment.settings.deployment
-    document = ledger.read(OWNER)
-    if document is None:
-        try:
-            ledger.create(OWNER, {"schema": 1, "deployment": name})
-        except Conflict:
-            document = ledger.read(OWNER)
-    if document is not None and document.body.get("deployment") != name:
+    records, name = deployment.records, deployment.settings.deployment
+    try:
+        kept = records.load(Owner, OWNER)
+        if kept is None:
+            records.ledger.create(OWNER, encode(Owner(name)))
+    except Conflict:
+        kept = records.load(Owner, OWNER)
+    except Quarantined as error:
+        if isinstance(error.__cause__, LaterVersion):
+            raise
+        return  # it is no stranger's for being broken
+    if kept is not None and kept.value.deployment != name:
         raise BadInput(
-            f"this ledger belongs to deployment {document.body.get('deployment')!r}",
+            f"this ledger belongs to deployment {kept.value.deployment!r}",
             where="TIDEHUNT_DEPLOYMENT",
             mend="give this deployment a state account of its own",
         )
 
 
-def _release(turn: Turn) -> None:
-    """End the claim, unless somebody took it over meanwhile."""
+def _release(turn: Turn, beat: datetime | None) -> None:
+    """End the claim, unless somebody took it over meanwhile. `beat`: the last heartbeat."""
     records, now = turn.deployment.records, turn.now()
     try:
-        kept = records.load(Claim, CLAIM)
+        _, kept = _read_claim(records)
         mine = (turn.deployment.owner, _held_until(turn))
         if kept is not None and (kept.value.owner, kept.value.until) == mine:
-            records.save(kept, replace(kept.value, until=now, ended=now))
+            records.save(kept, replace(kept.value, until=now, ended=now, beat=beat))
     except TidehuntError as error:
         log.warning("the turn's claim was not released, it runs out by itself: %s", error)
 
 
-def _work(turn: Turn) -> None:
-    """Everything that there is to do, the oldest promises first."""
+def _work(turn: Turn) -> bool:
+    """Everything that there is to do, the oldest promises first; True after a heartbeat."""
+    work = turn.leaving_a_call() if health.is_due(turn) else turn
     runs = {kept.path: kept for kept in turn.deployment.records.runs()}
-    _guarded("requests", requests.take_requests, turn, runs)
-    _step_jobs(turn.part(0.5), runs)
-    _step_runs(turn.part(0.5), runs)
-    _guarded("marks", intake.take_marks, turn)
-    _guarded("sweep", intake.sweep, turn)
-    busy = {kept.value.id for kept in runs.values() if kept.value.status not in RUN_TERMINAL}
-    _guarded("schedules", starts.start_due, turn, busy)
-    _guarded("new jobs", _start_jobs, turn)
+    seen: list[tuple[HuntSpec, HuntRecord]] = []
+    _guarded("requests", requests.take_requests, work, runs)
+    _step_jobs(work.part(0.5), runs)
+    _step_runs(work.part(0.5), runs)
+    _guarded("marks", intake.take_marks, work)
+    _guarded("sweep", intake.sweep, work)
+    busy = {*_unfinished(runs), *turn.deployment.records.unreadable_runs()}
+    _guarded("schedules", starts.start_due, work, busy, seen)
+    _guarded("fills", backfill.step_fills, work.part(0.5), runs)
+    _guarded("new jobs", _start_jobs, work)
+    _guarded("archive", archive.put_by, work)
+    _guarded("quarantine", turn.deployment.records.tell_quarantine)
+    return _beat(turn, runs, seen)
+
+
+def _unfinished(runs: Runs) -> dict[str, Run]:
+    """The runs that have not ended, by id."""
+    left = [kept.value for kept in runs.values() if kept.value.status not in RUN_TERMINAL]
+    return {run.id: run for run in left}
+
+
+def _beat(turn: Turn, runs: Runs, seen: list[tuple[HuntSpec, HuntRecord]]) -> bool:
+    """Send a heartbeat when it is due, or a run was held; True when it went out or is owed."""
+    left = list(_unfinished(runs).values())
+    return health.is_due(turn, left) and _guarded("heartbeat", health.beat, turn, left, seen)
 
 
 def _step_jobs(turn: Turn, runs: Runs) -> None:
@@ -168,51 +215,56 @@ def _start_jobs(turn: Turn) -> None:
 
 
 def _step_runs(turn: Turn, runs: Runs) -> None:
-    for path, kept in list(runs.items()):
+    for path, kept in sorted(runs.items(), key=lambda one: is_backfill([one[0]])):
         if kept.value.status in ("delivering", "held") and turn.has_room():
             _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
-    for path, kept in list(runs.items()):
-        if kept.value.status in RUN_TERMINAL and path == run_path(kept.value):
+    ended = [
+        kept
+        for path, kept in runs.items()
+        if kept.value.status in RUN_TERMINAL and path == run_path(kept.value)
+    ]
+    # A crash here finds them ended in `active`, and tells them again under the same ids.
+    if ended and _guarded("ended runs", health.tell_ended, turn, [kept.value for kept in ended]):
+        for kept in ended:
             _guarded(kept.value.id, _put_away, turn.deployment.records, kept)
 
 
 def _put_away(records: Records, kept: Kept[Run]) -> None:
     run = kept.value
-    if run.kind == "live" and run.status != "done":
-        _declare_gap(records, run)
+    if run.kind != "adhoc" and run.status != "done":
+        try:
+            _declare_gap(records, run)
+        except Quarantined as error:
+            log.error("%s %s, and its slot is no gap: %s", run.id, run.status, error)
     records.remember(run.id)
     # A crash here declares the same gap again, and remembers the run again.
     records.finish(kept, run.id)
 
 
 def _declare_gap(records: Records, run: Run) -> None:
-    """A slot that no revision has judged is a gap, not a hole."""
-    stem = run.id.removesuffix(f"-r{run.revision}")
-    for revision in range(run.revision):
-        earlier = records.load(Run, done_path(f"{stem}-r{revision}"))
-        if earlier is not None and earlier.value.status == "done":
-            return
     hunt = records.hunt(run.hunt_guid, run.workspace)
-    after = schedule.unjudged(hunt.value, run.id, run.slot, f"run {run.id} {run.status}")
+    after = starts.once_ended(records, hunt.value, run)
     if after != hunt.value:
         records.save(hunt, after)
 
 
-def _guarded(what: str, work: Callable[..., object], *arguments: object) -> None:
-    """Do one thing; its trouble is told and ends nothing else."""
+def _guarded(what: str, work: Callable[..., object], *arguments: object) -> bool:
+    """Do one thing; its trouble is told and ends nothing else. True when there was none."""
     try:
         work(*arguments)
+        return True
     except Conflict as error:
         log.info("%s: somebody else wrote first, next turn again: %s", what, error)
     except TidehuntError as error:
-        log.error("%s: %s", what, error)
+        log.log(level(error), "%s: %s", what, error)
     except Exception:
         log.exception("%s: unexpected", what)
+    return False
 
 
 def heartbeat(deployment: Deployment) -> Json:
     """Age of the last turn, without any data; what `/health` may tell anybody."""
-    kept = deployment.records.load(Claim, CLAIM)
+    _, kept = _read_claim(deployment.records)
     if kept is None:
         return {"lastTurn": None}
     return {"lastTurn": (kept.value.ended or kept.value.began).isoformat()}

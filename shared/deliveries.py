@@ -6,15 +6,15 @@ most one request, and a repeat carries the same FindingIds.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from shared import contract as c
-from shared import delivery
+from shared import delivered, delivery, health, refusals, set_aside
 from shared import messages as m
 from shared.cases import Cases, settle_incidents
+from shared.classes import within_cap
 from shared.delivery import BadRow, Row
 from shared.deployment import Turn
 from shared.errors import (
@@ -30,14 +30,13 @@ from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
-from shared.records import done_path
+from shared.runs import delivered_message
+from shared.set_aside import SetAside
 
 log = logging.getLogger("tidehunt.deliveries")
 HOLD_AFTER = 3600.0
 """Seconds of refusal before a person is asked: a new role takes up to 30 minutes to arrive."""
 COUNTS_BEFORE_RESEND = 3
-DELIVERED_BYTES = 100_000_000
-"""A million findings, the most that a run may deliver, are 63 MB of ids and hashes."""
 
 
 @dataclass
@@ -54,6 +53,8 @@ class Delivery:
     """FindingId -> content hash of what the revision before delivered."""
     paused: bool = False
     """The turn's room ran out: nothing more is sent in it, since rows are sent in order."""
+    aside: SetAside | None = None
+    """What was refused of the current part."""
 
     @property
     def run(self) -> Run:
@@ -69,6 +70,8 @@ def step_run(turn: Turn, runs: Runs, path: str) -> None:
     """Bring a delivering run as far as the turn's room allows."""
     run = runs[path].value
     if run.next_at is not None and turn.now() < run.next_at:
+        return
+    if run.awaits_job:
         return
     if run.status == "held":
         run = decide_and_save(turn, runs, path, m.Released(turn.now())).value
@@ -100,6 +103,8 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
     manifest = read_manifest(turn.deployment.results, run.job or "", run.id)
     if manifest is None:
         raise Transient("the manifest cannot be read any more", where=run.id)
+    if manifest.rows != run.counts.rows:
+        raise Rejected(f"its manifest says {manifest.rows} rows, it said {run.counts.rows}")
     spec = turn.deployment.hunt(run.hunt)
     if spec is None:
         raise Rejected(
@@ -109,7 +114,7 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
         )
     item = Delivery(turn, runs, path, manifest, spec, Cases(turn, spec))
     if run.step != "read-back":
-        item.before = _delivered_before(turn, run)
+        item.before = delivered.before(turn, run)
     if run.step == "sending":
         _send_parts(item)
     if item.run.step == "incidents" and turn.has_room():
@@ -126,17 +131,31 @@ def _send_parts(item: Delivery) -> None:
         if item.paused or not item.turn.has_room():
             return
         _send_part(item)
+    if refusals.is_the_sink(item.run, ended=True):
+        _doubt(item)
+        return
     counts = item.run.counts
-    found = counts.sent + counts.unchanged + counts.set_aside
-    if found != counts.rows:
-        raise Rejected(f"its parts hold {found} rows, its manifest says {counts.rows}")
+    _expect_rows(item, counts.sent + counts.unchanged + counts.set_aside)
     _write_delivered(item)
+    health.announce(item.turn, delivered_message(item.run))
+    # A crash here tells playbooks again, under the same id.
     item.decide(m.AllSent(item.turn.now()))
+
+
+def _expect_rows(item: Delivery, held: int) -> None:
+    """Rejected when the parts hold other rows than when the results landed."""
+    rows = item.run.counts.rows
+    if held != rows:
+        raise Rejected(
+            f"its parts hold {held} rows, its manifest says {rows}",
+            mend="look into the run's folder; abandon the run and ask for it again",
+        )
 
 
 def _send_part(item: Delivery) -> None:
     """Send what is left of the current part, as far as the room goes."""
     part, reading = item.run.cursor.part, _Reading(item.turn.part(0.5))
+    item.aside = _open_aside(item, part, item.run.cursor.offset)
     for rows in delivery.requests(_rows(item, part, reading)):
         if item.paused:
             return
@@ -151,6 +170,7 @@ def _send_part(item: Delivery) -> None:
     if reading.broken is not None and not item.paused:
         raise reading.broken
     if reading.complete and not item.paused:
+        item.aside.settle()
         item.decide(m.RowsSent(item.turn.now(), Cursor(part + 1, 0), 0))
 
 
@@ -214,7 +234,7 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
     except (TooLarge, Rejected) as error:
         if len(rows) == 1:
             _set_aside(item, part, rows[0], error.what)
-            item.paused = not item.turn.has_room()
+            item.paused = item.paused or not item.turn.has_room()
             return
         for some in delivery.halves(rows):
             _send(item, part, some)
@@ -229,29 +249,36 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
 
 def _set_aside(item: Delivery, part: int, row: Row, reason: str) -> None:
     """Keep a refused row readable with its reason before the cursor passes it."""
-    path, kept = _aside(item)
-    kept[f"{part}:{row.end}"] = {
-        "part": item.manifest.parts[part],
-        "end": row.end,
-        "FindingId": row.finding_id,
-        "reason": reason,
-    }
-    item.turn.deployment.results.write(path, json.dumps(kept).encode())
-    item.decide(m.RowSetAside(item.turn.now(), Cursor(part, row.end)))
+    aside = item.aside or _open_aside(item, part, item.run.cursor.offset)
+    aside.add(row.end, row.finding_id, reason)
+    refusal = "" if row.bad else reason
+    item.decide(m.RowSetAside(item.turn.now(), Cursor(part, row.end), refusal))
+    if refusals.is_the_sink(item.run):
+        _doubt(item)
 
 
-def _aside(item: Delivery) -> tuple[str, Json]:
-    """Where the refused rows lie, and what lies there."""
-    path = f"{c.run_folder(item.run.job or '', item.run.id)}/set-aside.json"
-    content = item.turn.deployment.results.read(path, DELIVERED_BYTES)
-    return path, json.loads(content) if content else {}
+def _doubt(item: Delivery) -> None:
+    """Hold the run: what was refused one after another is not set aside after all."""
+    item.paused, last = True, item.run.cursor.part
+    item.decide(m.RowsDoubted(item.turn.now(), item.turn.later(HOLD_AFTER)))
+    # A crash here leaves them in the files until the cursor passes there again.
+    first = item.run.cursor
+    for part in range(first.part, min(last + 1, len(item.manifest.parts))):
+        _open_aside(item, part, first.offset if part == first.part else 0).settle()
+
+
+def _open_aside(item: Delivery, part: int, offset: int) -> SetAside:
+    folder = c.run_folder(item.run.job or "", item.run.id)
+    results = item.turn.deployment.results
+    return set_aside.open_part(results, folder, item.manifest.parts[part], offset)
 
 
 def _reserve(item: Delivery, size: int) -> None:
     """Reserve a request's bytes before it is sent. Throttled when the day's are used up."""
     deployment = item.turn.deployment
     kept = deployment.records.budget(c.day_key(item.turn.now()))
-    if kept.value.bytes + size > deployment.settings.megabytes_a_day * 1_000_000:
+    cap = deployment.settings.megabytes_a_day * 1_000_000
+    if not within_cap(item.run, kept.value.bytes + size, cap):
         raise Throttled(
             "the day's bytes are used up (TIDEHUNT_MEGABYTES_A_DAY)",
             retry_after=3600,
@@ -266,13 +293,16 @@ def _reserve(item: Delivery, size: int) -> None:
 
 def _findings(item: Delivery) -> Iterator[Evidence]:
     """The run's usable findings, best first."""
+    held = 0
     for part in range(len(item.manifest.parts)):
         for line, _ in _lines(item, part, 0):
+            held += 1
             try:
                 finding = delivery.read_finding(line, item.run)
             except BadRow:
                 continue
             yield Evidence(finding, delivery.content_hash(line))
+    _expect_rows(item, held)
 
 
 def _news(item: Delivery) -> Iterator[Evidence]:
@@ -284,34 +314,15 @@ def _news(item: Delivery) -> Iterator[Evidence]:
 
 def _write_delivered(item: Delivery) -> None:
     """What the next revision need not send again: a refused row is not among it."""
-    aside = _aside(item)[1] if item.run.counts.set_aside else {}
-    refused = {one["FindingId"] for one in aside.values()}
+    refused = _refused_ids(item) if item.run.counts.set_aside else set()
     found = ((one.finding["FindingId"], one.content) for one in _findings(item))
     hashes = {name: content for name, content in found if name not in refused}
-    body = {"schema": 1, "run_id": item.run.id, "findings": hashes}
-    path = c.delivered_path(item.run.job or "", item.run.id)
-    item.turn.deployment.results.write(path, json.dumps(body).encode())
+    delivered.write(item.turn, item.run, hashes)
 
 
-def _delivered_before(turn: Turn, run: Run) -> Json:
-    """What the newest delivered revision before this one held, so that only changes are sent."""
-    stem = run.id.rsplit("-r", 1)[0]
-    for revision in range(run.revision - 1, -1, -1):
-        earlier = turn.deployment.records.load(Run, done_path(f"{stem}-r{revision}"))
-        if earlier is not None and earlier.value.status == "done":
-            path = c.delivered_path(earlier.value.job or "", earlier.value.id)
-            return _hashes(turn, path)
-    return {}
-
-
-def _hashes(turn: Turn, path: str) -> Json:
-    """A delivered.json's FindingIds; none when it cannot be used: all rows are sent again then."""
-    try:
-        content = turn.deployment.results.read(path, DELIVERED_BYTES)
-        return dict(json.loads(content)["findings"]) if content else {}
-    except (ValueError, KeyError, TypeError, TooLarge) as error:
-        log.warning("cannot be used: %s: %s", path, error)
-        return {}
+def _refused_ids(item: Delivery) -> set[str]:
+    folder = c.run_folder(item.run.job or "", item.run.id)
+    return set_aside.finding_ids(item.turn.deployment.results, folder, item.manifest.parts)
 
 
 # --- read-back --------------------------------------------------------------------------------

@@ -116,7 +116,8 @@ def row_of(finding: Json, run: Run, spec: HuntSpec | None, at: datetime, quiet: 
         "CodeHash": run.code_hash,
     }
     try:
-        return _encode(_cut_fields(row))
+        whole = _encode({**row, "CutFields": ""})
+        return whole if len(whole) <= FIELD_BYTES else _encode(_cut_fields(row))
     except (ValueError, RecursionError) as error:
         raise BadRow(f"it cannot be written as JSON: {error}"[:500]) from error
 

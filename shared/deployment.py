@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,13 @@ from shared.settings import Settings
 log = logging.getLogger("tidehunt")
 
 
+@dataclass
+class Heard:
+    """The newest turn that this process knows of: later ones make it no less true."""
+
+    last_turn: datetime | None = None
+
+
 @dataclass(frozen=True)
 class Deployment:
     """One deployment of Tidehunt: everything that the control loop may touch."""
@@ -34,6 +41,8 @@ class Deployment:
     results: ports.ResultLake
     engine: ports.SparkEngine
     sink: ports.FindingSink
+    health: ports.FindingSink
+    """Takes rows for the health table."""
     workspace: ports.Workspace
     incidents: ports.IncidentSink
     notifier: ports.Notifier | None
@@ -42,6 +51,7 @@ class Deployment:
     """Names this process in the claim of a turn."""
     hunt_faults: Sequence[TidehuntError] = ()
     """What is wrong with hunts that could not be loaded."""
+    heard: Heard = field(default_factory=Heard, compare=False)
 
     def workspaces(self) -> Mapping[str, str]:
         """Workspace key -> resource id."""
@@ -52,25 +62,23 @@ class Deployment:
         return next((spec for spec in self.hunts if spec.module == module), None)
 
     def hunts_on(self, table: str) -> list[HuntSpec]:
-        """Hunts that start by themselves and read this table."""
-        return [
-            spec
-            for spec in self.hunts
-            if spec.status in ("live", "shadow") and table in tables_of(spec)
-        ]
+        """Hunts that read this table, whatever their status."""
+        return [spec for spec in self.hunts if table in tables_of(spec)]
 
     def tables(self) -> set[str]:
         """Every table that some hunt can read."""
         return {table for spec in self.hunts for table in tables_of(spec)}
 
-    def announce(self, message: Announce) -> None:
-        """Tell playbooks; a topic that does not answer never stops a turn."""
+    def announce(self, message: Announce) -> bool:
+        """Tell playbooks; False when the topic does not take it, which never stops a turn."""
         if self.notifier is None:
-            return
+            return True
         try:
             self.notifier.publish(message.event_id, message.kind, message.subject, message.data)
         except TidehuntError as error:
             log.warning("not announced: %s %s: %s", message.kind, message.subject, error)
+            return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,10 @@ class Turn:
 
     deployment: Deployment
     until: datetime
+    last_turn: datetime | None = None
+    """When the turn before ended."""
+    last_beat: datetime | None = None
+    """When a turn sent the last heartbeat to the health table."""
 
     def now(self) -> datetime:
         """The deployment's clock."""
@@ -94,6 +106,12 @@ class Turn:
         now, bound = self.now(), self.deployment.settings.call_seconds
         room = max((self.until - now) * share, timedelta(seconds=1.5 * bound))
         return replace(self, until=min(self.until, now + room))
+
+    def leaving_a_call(self) -> Turn:
+        """The same turn with room for a call behind it; a short one keeps what it needs itself."""
+        bound = timedelta(seconds=1.5 * self.deployment.settings.call_seconds)
+        spare = max(self.until - self.now() - bound, timedelta(0))
+        return replace(self, until=self.until - min(bound, spare))
 
     def later(self, seconds: float) -> datetime:
         """That many seconds from now."""

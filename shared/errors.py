@@ -11,6 +11,8 @@
     │   └── Missing           what it names is not there (404)
     ├── Conflict              somebody else wrote first: read again
     └── BadInput              a person's or a log's content: names file and line
+        ├── LaterVersion      a document that only a later version understands
+        └── Quarantined       a ledger document that cannot be used: said already, left alone
 
 Retry policy is decided by type alone: no caller looks at a status code.
 """
@@ -77,3 +79,11 @@ class Conflict(TidehuntError):
 
 class BadInput(TidehuntError):
     """Content that a person or a log wrote and that cannot be used."""
+
+
+class LaterVersion(BadInput):
+    """A document whose schema is newer than what this version knows."""
+
+
+class Quarantined(BadInput):
+    """A document of the ledger that cannot be used. It was said when it was read."""

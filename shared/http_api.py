@@ -6,17 +6,21 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
-from shared import __version__, requests, schedule
-from shared.callers import OPERATOR, READER, may
-from shared.contract import RUN_ID, day_key, workspace_key
+from shared import __version__, fills, pauses, requests, schedule
+from shared.archive import find_run
+from shared.callers import OPERATOR, READER, caller, may
+from shared.contract import RUN_ID, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
-from shared.errors import BadInput, Conflict, TidehuntError, Transient
-from shared.model import Claim, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
-from shared.records import MARKS, REQUESTS
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
+from shared.estimates import estimate
+from shared.model import RUN_TERMINAL, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.obstacles import obstacles
+from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS
 from shared.timeline import HuntRecord
+from shared.troubles import troubles
 
 log = logging.getLogger("tidehunt.http")
 Answer = tuple[int, Json]
@@ -30,6 +34,14 @@ RUN_FIELDS = {
     "params": dict,
     "incidents": bool,
     "again": bool,
+}
+FILL_FIELDS = {
+    "hunt": str,
+    "workspace": str,
+    "from": str,
+    "to": str,
+    "incidents": bool,
+    "estimate": bool,
 }
 
 
@@ -112,11 +124,31 @@ def change_run(deployment: Deployment, run_id: str, change: str, body: bytes) ->
     """`POST /api/runs/{id}/{cancel|release|redrive}`: 202, 400 when it does not fit, or 404."""
     if change not in CHANGES:
         return 404, _trouble("no such change", f"one of: {', '.join(CHANGES)}")
-    given = _body(body, {"reason": str}).get("reason", "")[:REASON_CHARACTERS]
-    reason = "".join(letter if letter.isprintable() else " " for letter in given)
-    if not requests.ask_change(deployment, cast(requests.Change, change), run_id, reason):
+    reason = _line(_body(body, {"reason": str}).get("reason", ""))
+    asked = requests.ask_change(deployment, cast(requests.Change, change), run_id, reason)
+    if not asked and not (change == "cancel" and fills.ask_cancel(deployment, run_id, reason)):
         return 404, _trouble("no such run", "GET /api/status lists the runs")
     return 202, {"run_id": run_id, "status_url": f"/api/runs/{run_id}"}
+
+
+def _line(given: str) -> str:
+    """What a caller wrote, as one short line."""
+    return "".join(letter if letter.isprintable() else " " for letter in given)[:REASON_CHARACTERS]
+
+
+def pause(
+    deployment: Deployment,
+    change: Literal["pause", "resume"],
+    headers: Mapping[str, str],
+    body: bytes,
+) -> Answer:
+    """`POST /api/pause` and `/api/resume`: 202; 400 when a pause has no reason."""
+    reason = _line(_body(body, {"reason": str}).get("reason", ""))
+    if change == "pause" and not reason.strip():
+        raise BadInput("a pause needs a reason", where="reason", mend="say why, for who finds it")
+    by = _line(caller(headers, deployment.settings.auth))
+    pauses.ask(deployment, change, reason, by)
+    return 202, {"asked": change, "status_url": "/api/status"}
 
 
 def show_run(deployment: Deployment, run_id: str) -> Answer:
@@ -125,12 +157,35 @@ def show_run(deployment: Deployment, run_id: str) -> Answer:
         # The request before the run: a turn saves the run first and removes the request then, so
         # that a run which is taken up between the two looks is seen by the second.
         request = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
-        kept = deployment.records.find_run(run_id)
+        kept = find_run(deployment.records, run_id, deployment.clock())
         if kept is not None:
             return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
         if request is not None:
             return 200, {"run_id": run_id, "hunt": request.value.hunt, "status": "requested"}
     return 404, _trouble("no such run", "GET /api/status lists the runs")
+
+
+def list_gaps(deployment: Deployment) -> Answer:
+    """`GET /api/gaps`: what nobody judged and why, and the fills under way."""
+    return 200, fills.told(deployment)
+
+
+def fill_gaps(deployment: Deployment, body: bytes) -> Answer:
+    """`POST /api/gaps/fill`: 202 with what it will cost; 200 when only the estimate is wanted."""
+    asked = _body(body, FILL_FIELDS)
+    planned = fills.plan_fills(
+        deployment,
+        hunt=asked.get("hunt", ""),
+        workspace=asked.get("workspace"),
+        first=asked.get("from"),
+        last=asked.get("to"),
+        incidents=asked.get("incidents", False),
+    )
+    told = {"estimates": [estimate(deployment, fill) for fill in planned]}
+    if asked.get("estimate", False):
+        return 200, told
+    fills.leave(deployment, planned)
+    return 202, {"fills": [fill.id for fill in planned], **told}
 
 
 def run_summary(run: Run) -> Json:
@@ -140,6 +195,7 @@ def run_summary(run: Run) -> Json:
         "hunt": run.hunt,
         "workspace": workspace_key(run.workspace),
         "kind": run.kind,
+        "incidents": run.incidents,
         "slot": _window(run.slot),
         "window": _window(run.window),
         "revision": run.revision,
@@ -155,7 +211,14 @@ def run_summary(run: Run) -> Json:
         "counts": dict(vars(run.counts)),
         "code_hash": run.code_hash,
         "params": run.params,
+        "changes": {change: f"POST /api/runs/{run.id}/{change}" for change in _changes(run)},
     }
+
+
+def _changes(run: Run) -> list[str]:
+    """What a person may ask for a run as it is."""
+    fitting = [change for change, statuses in requests.FITS.items() if run.status in statuses]
+    return fitting if run.status in RUN_TERMINAL else [*fitting, "cancel"]
 
 
 def _window(window: Window) -> Json:
@@ -171,7 +234,7 @@ def status(deployment: Deployment) -> Answer:
     records = deployment.records
     marks = sum(1 for _ in records.ledger.list(MARKS))
     asked = sum(1 for _ in records.ledger.list(REQUESTS))
-    runs, jobs = records.runs(), records.jobs()
+    runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
     slots = sum(line["open_slots"] for line in hunts)
     return 200, {
@@ -180,8 +243,10 @@ def status(deployment: Deployment) -> Answer:
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
         **_clocks(deployment),
-        "idle": not (marks or asked or runs or jobs or slots),
+        **obstacles(deployment, [kept.value for kept in jobs]),
+        "idle": not (marks or asked or runs or jobs or slots or filling),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
+        "fills": [fills.summary(kept.value) for kept in filling],
         "active": {
             "runs": [run_summary(kept.value) for kept in runs],
             "jobs": [_job(kept.value) for kept in jobs],
@@ -190,15 +255,14 @@ def status(deployment: Deployment) -> Answer:
         "hunts": hunts,
         "hunt_faults": [str(fault) for fault in deployment.hunt_faults],
         "ignored_tables": _ignored(deployment),
-        "budget": dict(vars(records.budget(day_key(deployment.clock())).value)),
+        **troubles(deployment, [kept.value for kept in runs]),
     }
 
 
 def _clocks(deployment: Deployment) -> Json:
-    claim = deployment.records.load(Claim, "turn.json")
-    sweeps = deployment.records.load(Sweeps, "sweep.json")
+    sweeps = deployment.records.the_one(Sweeps(), SWEEPS)
     return {
-        "last_turn": _time(claim.value.ended or claim.value.began) if claim else None,
+        "last_turn": heartbeat(deployment)["lastTurn"],
         "last_sweep": _time(sweeps.value.recent) if sweeps else None,
     }
 
@@ -219,8 +283,7 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
     for workspace in deployment.settings.workspaces:
         try:
             record = deployment.records.hunt(spec.guid, workspace).value
-        except BadInput as error:
-            log.error("quarantined: %s", error)
+        except Quarantined:
             record = HuntRecord(spec.guid, workspace)
         lines.append(
             {
@@ -241,15 +304,19 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
 
 
 def _ignored(deployment: Deployment) -> list[str]:
-    kept = deployment.records.load(Ignored, "health/ignored.json")
+    kept = deployment.records.the_one(Ignored(), IGNORED)
     return list(kept.value.tables) if kept else []
 
 
 ROUTE_ROLES: Mapping[str, str] = {
     "status": READER,
     "show_run": READER,
+    "list_gaps": READER,
+    "fill_gaps": OPERATOR,
     "start_run": OPERATOR,
     "change_run": OPERATOR,
+    "pause": OPERATOR,
+    "resume": OPERATOR,
 }
 
 

@@ -26,6 +26,7 @@ ENTITY_TYPES = (
     "SecurityGroup", "SubmissionMail", "URL",
 )  # fmt: skip
 PARAM_CHARS = 200
+MOST_SLOTS = 35 * 24
 MAX_ENTITY_MAPPINGS = 10
 MAX_FIELD_MAPPINGS = 3
 """Limits of Sentinel's analytics rules."""
@@ -120,6 +121,13 @@ def schedule(spot: Spot) -> str:
         mend = "write minute, hour, day of month, month, day of week in UTC, e.g. '0 4 * * *'"
         raise spot.wrong(f"is no cron expression: {error or 'it never comes'}", mend) from error
     return text
+
+
+def catch_up(spot: Spot) -> int | None:
+    """How many of the newest slots a hunt judges after an outage; None: all."""
+    if isinstance(spot.value, str):
+        return {"all": None, "latest": 1}[spot.choice(("all", "latest"))]
+    return spot.whole(1, MOST_SLOTS)
 
 
 def quiet_days(spot: Spot) -> int:

@@ -23,8 +23,8 @@ from shared.model import HuntSpec, HuntStatus, Json, Param
 REQUIRED = ("id", "name", "version", "status", "description", "severity", "tactics", "finding_key")
 OPTIONAL = (
     "relevantTechniques", "views", "tables", "referenceData", "slot", "schedule", "arrival",
-    "lookback_days", "settle_minutes", "params", "case_key", "entityMappings", "suppression",
-    "triage", "falsePositives", "blindSpots", "references",
+    "catch_up", "lookback_days", "settle_minutes", "params", "case_key", "entityMappings",
+    "suppression", "triage", "falsePositives", "blindSpots", "references",
 )  # fmt: skip
 KEYS = REQUIRED + OPTIONAL
 """Every key that a spec may have; Sentinel's own word wherever it has one."""
@@ -190,6 +190,7 @@ def _spec(fields: Fields, source: str, module: str) -> HuntSpec:
         slot=cast(Literal["day", "hour"], maybe("slot", lambda spot: spot.choice(SLOTS), "day")),
         schedule=maybe("schedule", read.schedule, None),
         arrival=maybe("arrival", Spot.flag, False),
+        catch_up=maybe("catch_up", read.catch_up, None),
         lookback_days=maybe("lookback_days", lambda spot: spot.whole(1, 400), _LOOKBACK_DAYS),
         settle_minutes=maybe("settle_minutes", lambda spot: spot.number(0, 1440), None),
         params=maybe("params", read.params, ()),

@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.contract import NAMESPACE, SEVERITIES, canonical_identity, workspace_key
+from shared.contract import (
+    NAMESPACE,
+    SEVERITIES,
+    canonical_identity,
+    withheld_folder,
+    workspace_key,
+)
 from shared.model import Case, HuntSpec, Incident, Json, Run
 
 DESCRIPTION_LIMIT = 5_000
@@ -202,9 +208,12 @@ def roll_up(run: Run, spec: HuntSpec, cases: int, withheld: int) -> Json:
     """The one incident that stands for all cases above the cap of a run."""
     text = (
         f"{cases} further cases and {withheld} withheld findings of this run opened no incident of "
-        f"their own (TIDEHUNT_INCIDENTS_A_RUN, TIDEHUNT_FINDINGS_A_RUN). They are in "
-        f"TidehuntFindings_CL and in the lake, by RunId {run.id}."
+        f"their own (TIDEHUNT_INCIDENTS_A_RUN, TIDEHUNT_FINDINGS_A_RUN).\n"
+        f"The cases: TidehuntFindings_CL | where RunId == '{run.id}'"
     )
+    if withheld:
+        folder = withheld_folder(run.job or "", run.id)
+        text += f"\nThe withheld findings, as lines of JSON in the lake: results/{folder}/"
     return {
         "title": f"{plain(spec.name)}: {cases + withheld} more in one run"[:TITLE_LIMIT],
         "description": text[:DESCRIPTION_LIMIT],

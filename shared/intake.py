@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared import schedule
+from shared import arrivals, schedule
+from shared.arrivals import Arrivals
 from shared.contract import (
     day_key,
     export_container,
@@ -23,11 +24,13 @@ from shared.contract import (
     hour_start,
     is_hour_key,
     parse_export_blob,
+    workspace_key,
 )
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
-from shared.model import BlobStat, Entry, Ignored, Sweeps
-from shared.records import MARKS, SWEEPS, Kept, mark
+from shared.model import BlobStat, Entry, HuntSpec, Ignored, Sweeps
+from shared.quarantine import level
+from shared.records import IGNORED, MARKS, SWEEPS, Kept, mark
 from shared.timeline import DayRecord, Hour
 
 log = logging.getLogger("tidehunt.intake")
@@ -35,6 +38,8 @@ OLDEST_MARK = timedelta(days=35)
 FUTURE_MARK = timedelta(hours=1)
 HOURS_LISTED_ALONE = 3
 """Up to this many hours of a day are listed one by one; more by one listing of the day."""
+TOLD_WITHIN = timedelta(hours=3)
+"""A blob of an older hour is late, or history that a first look finds: no event is missed."""
 Place = tuple[str, str, str]
 """Workspace, table, day."""
 _MARK = re.compile(rf"{MARKS}(?P<workspace>[^/]+)/(?P<table>[^/]+)/(?P<hour>\d{{10}})")
@@ -47,6 +52,8 @@ class Batch:
     days: list[tuple[Kept[DayRecord], DayRecord]] = field(default_factory=list)
     hours: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     marks: list[tuple[tuple[str, str], Entry]] = field(default_factory=list)
+    fresh: int = 0
+    """New blobs of the last hours; one that has grown raises no event and does not count."""
 
 
 def mark_export(deployment: Deployment, container: str, path: str) -> str:
@@ -80,7 +87,24 @@ def take_marks(turn: Turn) -> int:
         if _observed(turn.deployment, batch, (workspace, table, day), hours):
             batch.marks.extend(((workspace, table), entry) for entry in entries)
     _apply(turn, batch)
+    _remember(turn, batch, len(batch.marks), 0)
     return len(batch.marks)
+
+
+def _remember(turn: Turn, batch: Batch, told: int, found: int) -> None:
+    """Count what came; a count that is lost is missed by nobody."""
+    if not told and not batch.hours:
+        return
+    records, now = turn.deployment.records, turn.now()
+    try:
+        kept = records.load(Arrivals, arrivals.PATH) or Kept(arrivals.PATH, Arrivals(), None)
+        after = arrivals.heard(kept.value, now, told, found)
+        for (workspace, table), hours in batch.hours.items():
+            after = arrivals.came(after, f"{workspace_key(workspace)}/{table}", hours, now)
+        if after != kept.value:
+            records.save(kept, after)
+    except TidehuntError as error:
+        log.warning("arrivals are not counted: %s", error)
 
 
 def _grouped(turn: Turn) -> dict[tuple[str, str, str], list[Entry]]:
@@ -88,12 +112,18 @@ def _grouped(turn: Turn) -> dict[tuple[str, str, str], list[Entry]]:
     groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
     for entry in turn.deployment.records.ledger.list(MARKS):
         match = _MARK.fullmatch(entry.path)
-        if match and match["workspace"] in known and is_hour_key(match["hour"]):
+        if match and match["workspace"] in known and _is_marked_still(turn, match["hour"]):
             groups[known[match["workspace"]], match["table"], match["hour"][:8]].append(entry)
         else:
-            log.warning("mark of nothing known, removed: %s", entry.path)
+            log.warning("mark of nothing known, or of long ago, removed: %s", entry.path)
             turn.deployment.records.ledger.delete(entry.path)
     return groups
+
+
+def _is_marked_still(turn: Turn, hour: str) -> bool:
+    """False for what cannot be listed in 36 days: marks of a broken day would stay for ever."""
+    oldest = turn.now() - OLDEST_MARK - timedelta(days=1)
+    return is_hour_key(hour) and hour_start(hour) >= oldest
 
 
 def sweep(turn: Turn) -> None:
@@ -103,7 +133,9 @@ def sweep(turn: Turn) -> None:
     of the turn's room, and on from there in the next turn.
     """
     records, now = turn.deployment.records, turn.now()
-    kept = records.load(Sweeps, SWEEPS) or Kept(SWEEPS, Sweeps(), None)
+    kept = records.the_one(Sweeps(), SWEEPS)
+    if kept is None:
+        return
     every = timedelta(seconds=turn.deployment.settings.sweep_seconds)
     if not (recent := _passed(kept.value.recent, every, now)) and not (
         _passed(kept.value.month, 4 * every, now)
@@ -146,6 +178,7 @@ def _sweep_places(turn: Turn, places: Sequence[Place]) -> str:
         _observed(turn.deployment, batch, place)
         last = str(place)
     _apply(turn, batch)
+    _remember(turn, batch, 0, batch.fresh)
     return "" if not places or last == str(places[-1]) else last
 
 
@@ -156,7 +189,7 @@ def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> None
         try:
             _observe(turn.deployment, batch, (workspace, table, day))
         except BadInput as error:
-            log.error("a day is not listed: %s", error)
+            log.log(level(error), "a day is not listed: %s", error)
     if not _apply(turn, batch):
         raise Transient("days cannot be written", where=f"{table} of {workspace}")
 
@@ -168,7 +201,7 @@ def _observed(
     try:
         _observe(deployment, batch, place, hours)
     except TidehuntError as error:
-        log.error("not listed: %s of %s, %s: %s", place[1], place[0], place[2], error)
+        log.log(level(error), "not listed: %s of %s, %s: %s", place[1], place[0], place[2], error)
         return False
     return True
 
@@ -199,6 +232,11 @@ def _observe(
         )
         for hour, found in changed.items()
     }
+    batch.fresh += sum(
+        max(0, found.blobs - (known.blobs if (known := kept.value.hours.get(hour)) else 0))
+        for hour, found in changed.items()
+        if hour_start(hour) >= deployment.clock() - TOLD_WITHIN
+    )
     batch.days.append((kept, replace(kept.value, hours={**kept.value.hours, **merged})))
     batch.hours[workspace, table].update(changed)
 
@@ -272,15 +310,27 @@ def _touch_hunts(
         try:
             kept = deployment.records.hunt(spec.guid, workspace)
         except BadInput as error:
-            log.error("quarantined, the hunt %s does not start: %s", spec.module, error)
+            log.log(level(error), "the hunt %s does not start: %s", spec.module, error)
             continue
-        deployment.records.save(kept, schedule.touch(spec, kept.value, recent, now))
+        # A disabled hunt's time line goes on: what it misses is missed, not absent.
+        if kept.etag is not None or _begins(deployment, spec):
+            deployment.records.save(kept, schedule.touch(spec, kept.value, recent, now))
+
+
+def _begins(deployment: Deployment, spec: HuntSpec) -> bool:
+    """Whether a hunt's time line begins with what landed now.
+
+    Once the lake is known, `starts` begins it, with all that landed before the hunt came.
+    """
+    if spec.status not in ("live", "shadow"):
+        return False
+    sweeps = deployment.records.load(Sweeps, SWEEPS)
+    return sweeps is None or sweeps.value.month is None
 
 
 def _say_ignored(deployment: Deployment, tables: set[str]) -> None:
-    path = "health/ignored.json"
-    kept = deployment.records.load(Ignored, path) or Kept(path, Ignored(), None)
-    new = sorted(tables - set(kept.value.tables))
-    if new:
+    kept = deployment.records.the_one(Ignored(), IGNORED)
+    new = sorted(tables - set(kept.value.tables)) if kept else []
+    if kept and new:
         log.warning("exported, but no hunt reads them: %s", ", ".join(new))
         deployment.records.save(kept, Ignored(tuple(sorted({*kept.value.tables, *new}))))

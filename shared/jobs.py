@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from shared import contract as c
 from shared import messages as m
-from shared import schedule
+from shared import pools, schedule, spend
+from shared.classes import is_backfill, reserve_backfill
+from shared.copies import record_copies
 from shared.deployment import Turn
-from shared.errors import BadInput, OutcomeUnknown, Permanent, TooLarge, Transient
-from shared.manifests import copied_hours, read_manifest
+from shared.errors import OutcomeUnknown, Permanent, Throttled, TidehuntError, Transient
+from shared.manifests import read_manifest, spared
 from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
 from shared.records import JOBS, Kept, done_path, job_path
 from shared.runs import Commands, decide_job, decide_run
-from shared.timeline import Hour
 
 log = logging.getLogger("tidehunt.jobs")
 RUNS_A_JOB = (25, 5, 1)
@@ -27,7 +26,8 @@ RUNS_A_JOB = (25, 5, 1)
 JOBS_A_RUN = 3
 DOUBLINGS = 5
 """Of the first wait, at most: a pool that is back is noticed within about half an hour."""
-REPORT_BYTES = 20_000_000
+OVERDUE = 1800.0
+"""Seconds beyond its last deadline after which a job that does not end is a person's matter."""
 Runs = dict[str, Kept[Run]]
 """Ledger path -> unfinished run."""
 
@@ -35,25 +35,31 @@ Runs = dict[str, Kept[Run]]
 def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[Job]]:
     """Create jobs for the waiting runs that are due, within the caps; the new jobs."""
     created: list[Kept[Job]] = []
+    unfinished = [kept.value for kept in active]
+    gate = pools.gate(turn, unfinished)
     for paths in _groups(turn, runs):
-        settings = turn.deployment.settings
-        if len(active) + len(created) >= settings.jobs_at_once or not turn.has_room():
+        if len(created) >= gate.room or not turn.has_room():
             break
-        if not _reserve_job(turn, len(paths)):
+        if is_backfill(paths) and not reserve_backfill(turn, [*active, *created]):
+            continue
+        job = _new_job(turn, runs, paths)
+        if not spend.reserve_job(turn, job):
             break
-        created.append(_create_job(turn, runs, paths))
+        # A crash here leaves a reservation without a job: too much is counted, never too little.
+        created.append(turn.deployment.records.save(Kept(job_path(job.id), job, None), job))
+    gate.name_probe([*unfinished, *(kept.value for kept in created)])
     return created
 
 
 def _groups(turn: Turn, runs: Runs) -> list[list[str]]:
-    """Waiting runs that share a job: one workspace, as many as may, newest slot first."""
-    waiting: dict[tuple[str, int], Runs] = defaultdict(dict)
+    """Waiting runs that share a job: one workspace, newest slot first; backfill last and apart."""
+    waiting: dict[tuple[bool, str, int], Runs] = defaultdict(dict)
     for path, kept in runs.items():
         if kept.value.status == "waiting":
             used = min(kept.value.attempt, len(RUNS_A_JOB) - 1)
-            waiting[kept.value.workspace, used][path] = kept
+            waiting[is_backfill([path]), kept.value.workspace, used][path] = kept
     groups: list[list[str]] = []
-    for (_, used), group in waiting.items():
+    for (*_, used), group in sorted(waiting.items(), key=lambda one: one[0][0]):
         starts = {path: kept.value.next_at or kept.value.created for path, kept in group.items()}
         due = schedule.shares(starts, turn.now())
         due.sort(key=lambda path: group[path].value.slot.end, reverse=True)
@@ -62,29 +68,19 @@ def _groups(turn: Turn, runs: Runs) -> list[list[str]]:
     return groups
 
 
-def _reserve_job(turn: Turn, runs: int) -> bool:
-    """A job is reserved before it is planned; False when the day's jobs are used up."""
-    kept = turn.deployment.records.budget(c.day_key(turn.now()))
-    if kept.value.jobs >= turn.deployment.settings.jobs_a_day:
-        log.warning("TIDEHUNT_JOBS_A_DAY reached: %d runs wait for tomorrow", runs)
-        return False
-    turn.deployment.records.save(kept, replace(kept.value, jobs=kept.value.jobs + 1))
-    return True
-
-
-def _create_job(turn: Turn, runs: Runs, paths: Sequence[str]) -> Kept[Job]:
+def _new_job(turn: Turn, runs: Runs, paths: Sequence[str]) -> Job:
     now = turn.now()
     digest = hashlib.sha256("|".join([*paths, now.isoformat()]).encode()).hexdigest()[:8]
     first = runs[paths[0]].value
-    job = Job(
+    return Job(
         id=f"job-{now:%Y%m%d%H%M%S}-{digest}",
         workspace=first.workspace,
         runs=tuple(paths),
         status="planned",
         since=now,
         created=now,
+        cores=turn.deployment.settings.job_cores,
     )
-    return turn.deployment.records.save(Kept(job_path(job.id), job, None), job)
 
 
 def step_job(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
@@ -97,7 +93,12 @@ def step_job(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
         "ended": _settle,
         "lost": _settle,
     }
-    steps[kept.value.status](turn, kept, runs)
+    try:
+        steps[kept.value.status](turn, kept, runs)
+    except TidehuntError:
+        _ask_if_overdue(turn, kept, runs)
+        raise
+    _ask_if_overdue(turn, kept, runs)
 
 
 def _decide(turn: Turn, kept: Kept[Job], event: m.Event) -> tuple[Kept[Job], Commands]:
@@ -106,13 +107,10 @@ def _decide(turn: Turn, kept: Kept[Job], event: m.Event) -> tuple[Kept[Job], Com
 
 
 def decide_and_save(turn: Turn, runs: Runs, path: str, event: m.Event) -> Kept[Run]:
-    """Let a run decide, save it, then act on its commands."""
+    """Let a run decide and save it; what its status calls for is done by who finds it so."""
     kept = runs[path]
-    after, commands = decide_run(kept.value, event)
+    after, _ = decide_run(kept.value, event)
     runs[path] = turn.deployment.records.save(kept, after)
-    for command in commands:
-        if isinstance(command, m.Announce):
-            turn.deployment.announce(command)
     return runs[path]
 
 
@@ -121,9 +119,11 @@ def decide_and_save(turn: Turn, runs: Runs, path: str, event: m.Event) -> Kept[R
 
 def _submit(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     job = kept.value
-    for path in job.runs:
-        if path in runs and runs[path].value.status == "waiting":
-            decide_and_save(turn, runs, path, m.Assigned(turn.now(), job.id))
+    waiting = [path for path in job.runs if path in runs and runs[path].value.status == "waiting"]
+    if waiting and not pools.may_post(turn, job):
+        return
+    for path in waiting:
+        decide_and_save(turn, runs, path, m.Assigned(turn.now(), job.id))
     for path in _carried(job, runs):
         trouble = why_unplannable(turn.deployment, runs[path].value)
         if trouble:
@@ -145,6 +145,8 @@ def _post(turn: Turn, job: Job) -> m.Event:
     except OutcomeUnknown as error:
         log.warning("submission of %s not answered: %s", job.id, error)
         return m.SubmitUnanswered(turn.now(), turn.later(settings.unknown_seconds))
+    except Throttled as error:
+        return m.SubmitRefused(turn.now(), str(error), retry_at=turn.later(error.retry_after))
     except Transient as error:
         return m.SubmitRefused(turn.now(), str(error))
     except Permanent as error:
@@ -154,11 +156,12 @@ def _post(turn: Turn, job: Job) -> m.Event:
 
 def _carried(job: Job, runs: Runs) -> list[str]:
     """Paths of the runs that name this job: only these are planned, awaited and delivered."""
-    return [
-        path
-        for path in job.runs
-        if path in runs and runs[path].value.job == job.id and runs[path].value.status == "assigned"
-    ]
+    return [path for path in _named(job, runs) if runs[path].value.status == "assigned"]
+
+
+def _named(job: Job, runs: Runs) -> list[str]:
+    """Paths of the unfinished runs that name this job."""
+    return [path for path in job.runs if path in runs and runs[path].value.job == job.id]
 
 
 # --- submitting: somebody posted, and we do not know ------------------------------------------
@@ -185,7 +188,7 @@ def _poll(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     kept, commands = _decide(turn, kept, _seen(turn, seen))
     if kept.value.started is not None and kept.value.status != "ended":
         for path in _carried(job, runs):
-            look_for_manifest(turn, runs, path)
+            spared(path, look_for_manifest, turn, runs, path)
     reason = _why_stop(turn, kept.value, runs)
     if reason and kept.value.status == "running":
         kept, commands = _decide(turn, kept, m.CancelAsked(turn.now(), reason))
@@ -222,10 +225,47 @@ def _abandoned(turn: Turn, job: Job, runs: Runs) -> bool:
     if any(runs[path].value.job == job.id for path in job.runs if path in runs):
         return False
     ids = [path.rsplit("/", 1)[-1].removesuffix(".json") for path in job.runs]
-    ended = [turn.deployment.records.load(Run, done_path(run_id)) for run_id in ids]
-    return not any(
-        kept and kept.value.job == job.id and kept.value.status != "cancelled" for kept in ended
-    )
+    ended = turn.deployment.records.usable(Run, map(done_path, ids))
+    return not any(one.value.job == job.id and one.value.status != "cancelled" for one in ended)
+
+
+# --- overdue: it should be over, and nobody says that it is -------------------------------------
+
+
+def _ask_if_overdue(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
+    """After it was looked at: what an outage kept from us is told by one look."""
+    if _is_overdue(turn, kept.value):
+        now = turn.deployment.records.load(Job, kept.path)
+        if now is not None and _is_overdue(turn, now.value):
+            _ask_a_person(turn, now, runs)
+
+
+def _is_overdue(turn: Turn, job: Job) -> bool:
+    """True long after it was cancelled, and after the time at which it ends itself."""
+    if job.submitted is None or job.status in ("ended", "lost"):
+        return False
+    if job.status == "cancelling" and turn.now() <= job.since + timedelta(seconds=OVERDUE):
+        return False
+    settings = turn.deployment.settings
+    latest = job.submitted + timedelta(seconds=settings.queue_deadline_seconds)
+    ends = max(latest, job.started or latest) + timedelta(seconds=settings.run_deadline_seconds)
+    return turn.now() > ends + timedelta(seconds=OVERDUE)
+
+
+def _ask_a_person(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
+    """Hold its runs: another job for them, while this one may live, is a person's decision."""
+    job = kept.value
+    known = f"{job.id} ({job.engine_id or 'no id'} in pool {turn.deployment.settings.synapse_pool})"
+    for path in _carried(job, runs):
+        if not look_for_manifest(turn, runs, path):
+            reason = (
+                f"job {known} is {job.status} since {job.since:%Y-%m-%d %H:%M} and does not end: "
+                "look whether it runs; a release gives the run another job"
+            )
+            decide_and_save(turn, runs, path, m.JobStands(turn.now(), reason))
+    if not any(runs[path].value.awaits_job for path in _named(job, runs)):
+        reason = "it does not end, and nobody waits for it any more"
+        _decide(turn, kept, m.GivenUp(turn.now(), reason, turn.now()))
 
 
 # --- ended, lost ------------------------------------------------------------------------------
@@ -233,13 +273,19 @@ def _abandoned(turn: Turn, job: Job, runs: Runs) -> bool:
 
 def _settle(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     job = kept.value
+    pools.tell(turn, job)
     if job.status == "ended":
         record_copies(turn, job)
+    for path in _named(job, runs):
+        if runs[path].value.awaits_job:
+            decide_and_save(turn, runs, path, m.JobOver(turn.now()))
     for path in _carried(job, runs):
-        landed = job.status == "ended" and look_for_manifest(turn, runs, path)
-        if not landed and turn.now() >= (job.next_at or turn.now()):
+        landed = job.status == "ended" and spared(path, look_for_manifest, turn, runs, path)
+        if landed is False and turn.now() >= (job.next_at or turn.now()):
             decide_and_save(turn, runs, path, _gone(turn, job, runs[path].value))
     if not _carried(job, runs):
+        spend.settle_job(turn, job)
+        # A crash here settles it again, which changes nothing.
         turn.deployment.records.finish(kept, job.id)
 
 
@@ -283,50 +329,3 @@ def look_for_manifest(turn: Turn, runs: Runs, path: str) -> bool:
         )
         decide_and_save(turn, runs, path, event)
     return True
-
-
-def record_copies(turn: Turn, job: Job) -> None:
-    """Point the days at the columnar copies that the job made. Repeating it changes nothing."""
-    for table, hours in _copies(turn, job).items():
-        for day in sorted({hour[:8] for hour in hours}):
-            try:
-                _record_day(turn, job.workspace, table, day, hours)
-            except (BadInput, Permanent) as error:
-                log.error("copies of %s %s are not recorded: %s", table, day, error)
-
-
-def _record_day(
-    turn: Turn, workspace: str, table: str, day: str, copies: Mapping[str, Hour]
-) -> None:
-    kept = turn.deployment.records.day(workspace, table, day)
-    newer = {
-        hour: _with_copy(known, copies[hour])
-        for hour, known in kept.value.hours.items()
-        if hour in copies
-    }
-    if newer:
-        after = replace(kept.value, hours={**kept.value.hours, **newer})
-        turn.deployment.records.save(kept, after)
-
-
-def _copies(turn: Turn, job: Job) -> Mapping[str, Mapping[str, Hour]]:
-    """Table -> hour -> what the job says that it copied; nothing when its report is no good."""
-    root = f"abfss://tables@{turn.deployment.settings.state_account}"
-    try:
-        content = turn.deployment.results.read(c.report_path(job.id), REPORT_BYTES)
-        return copied_hours(content, job.id, job.workspace, root) if content else {}
-    except (BadInput, TooLarge) as error:
-        log.error("report of %s cannot be used, hours are copied again: %s", job.id, error)
-        return {}
-
-
-def _with_copy(hour: Hour, copied: Hour) -> Hour:
-    """An hour is never replaced by one made from fewer blobs."""
-    if copied.blobs < hour.copy_blobs:
-        return hour
-    return replace(
-        hour,
-        copy=copied.copy,
-        copy_fingerprint=copied.fingerprint,
-        copy_blobs=copied.blobs,
-    )

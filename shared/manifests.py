@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from shared import contract as c
-from shared.errors import BadInput, TooLarge
+from shared.errors import BadInput, Conflict, TidehuntError, TooLarge, Transient
 from shared.model import Json
 from shared.ports import ResultLake
 from shared.timeline import Hour
@@ -27,6 +28,23 @@ class Manifest:
     code_hash: str
     coverage: Json
     error: str = ""
+
+
+def spared(path: str, look: Callable[..., bool], *arguments: object) -> bool | None:
+    """Whether one run's results are there; its trouble spares the runs that share its job.
+
+    None when that cannot be told now; False when they cannot be used, which no wait mends.
+    """
+    try:
+        return look(*arguments)
+    except (Transient, Conflict) as error:
+        log.warning("%s: its manifest is not read now: %s", path, error)
+        return None
+    except TidehuntError as error:
+        log.error("%s: %s", path, error)
+    except Exception:
+        log.exception("%s: unexpected", path)
+    return False
 
 
 def read_manifest(results: ResultLake, job_id: str, run_id: str) -> Manifest | None:

@@ -63,6 +63,18 @@ class JobRefused(Event):
 
 
 @dataclass(frozen=True)
+class JobStands(Event):
+    """The run's job should be over for long, and the engine does not say that it is."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class JobOver(Event):
+    """The job that a held run names is over after all."""
+
+
+@dataclass(frozen=True)
 class RowsSent(Event):
     """The sink accepted a request; `cursor` is what to send next."""
 
@@ -76,6 +88,15 @@ class RowSetAside(Event):
     """The sink refuses one row whatever we do; it was put beside the manifest with its reason."""
 
     cursor: Cursor
+    refusal: str = ""
+    """What the sink said; empty when the row never reached it, so that it says nothing about it."""
+
+
+@dataclass(frozen=True)
+class RowsDoubted(Event):
+    """So many rows were refused one after another that the sink is to blame, not they."""
+
+    retry_at: datetime
 
 
 @dataclass(frozen=True)
@@ -159,6 +180,8 @@ class SubmitRefused(Event):
 
     reason: str
     never: bool = False
+    retry_at: datetime | None = None
+    """Before then the engine wants to hear nothing more."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +218,14 @@ class Forgotten(Event):
     settle_at: datetime
 
 
+@dataclass(frozen=True)
+class GivenUp(Event):
+    """Nobody waits for the job any more, though the engine does not say that it is over."""
+
+    reason: str
+    settle_at: datetime
+
+
 # --- commands ---------------------------------------------------------------------------------
 
 
@@ -212,9 +243,12 @@ class Cancel:
     engine_id: str
 
 
+# --- to playbooks -----------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Announce:
-    """Tell playbooks, under an event id that a repeat shares."""
+    """What playbooks are told, under an event id that a repeat shares."""
 
     event_id: str
     kind: str
@@ -222,4 +256,4 @@ class Announce:
     data: Json
 
 
-Command = Submit | Cancel | Announce
+Command = Submit | Cancel

@@ -54,6 +54,8 @@ class HuntSpec:
     schedule: str | None = None
     """Five-field cron in UTC; None: no schedule."""
     arrival: bool = False
+    catch_up: int | None = None
+    """How many of the newest slots are judged when several were missed; None: all."""
     lookback_days: int = 21
     settle_minutes: float | None = None
     params: tuple[Param, ...] = ()
@@ -85,6 +87,14 @@ class Document:
     """A ledger document as it was read; `etag` is what a conditional write names."""
 
     body: Json
+    etag: str
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """What lies in the ledger and is no document, as it was read."""
+
+    content: bytes
     etag: str
 
 
@@ -162,6 +172,20 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Rows refused one after another, none accepted since: is it they, or is it the sink?
+
+    `cursor` and `counts` are those before the first of them: there it goes on after a hold.
+    """
+
+    cursor: Cursor
+    counts: Counts
+    rows: int = 0
+    reason: str = ""
+    """What the sink said last."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One hunt for one slot of one workspace, at one revision."""
 
@@ -194,12 +218,18 @@ class Run:
     case: int = 0
     """Cases settled so far, in order of score."""
     counts: Counts = Counts()
+    doubt: Doubt | None = None
     refused_since: datetime | None = None
     tries: int = 0
     """Counts of the workspace since the rows were last sent."""
     resent: int = 0
     code_hash: str = ""
     coverage: Json = field(default_factory=dict)
+
+    @property
+    def awaits_job(self) -> bool:
+        """True for a held run whose job may be alive: only its end, or a person, ends the hold."""
+        return self.status == "held" and self.job is not None and not self.step
 
 
 @dataclass(frozen=True)
@@ -216,11 +246,15 @@ class Job:
     engine_id: str | None = None
     next_at: datetime | None = None
     submitted: datetime | None = None
+    queued: datetime | None = None
+    """When it was seen in the pool's queue last."""
     started: datetime | None = None
     looks: int = 0
     """How often the engine did not know the job."""
     outcome: str = ""
     reason: str = ""
+    cores: int = 0
+    """What it asks of the pool, driver and executors."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +284,13 @@ class Budget:
     bytes: int = 0
     incidents: int = 0
     runs: Mapping[str, int] = field(default_factory=dict)
-    """Hunt GUID -> runs."""
+    """<hunt GUID>/<end of the workspace's key> -> runs."""
+    core_minutes: int = 0
+    """What its jobs used, as far as they are over."""
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """Job that is not over -> core minutes that it may use at most."""
+    backfill: int = 0
+    """Of the jobs, those that carry backfill."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +301,8 @@ class Claim:
     until: datetime
     began: datetime
     ended: datetime | None = None
+    beat: datetime | None = None
+    """When a turn sent the last heartbeat to the health table."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +320,7 @@ class Sweeps:
 class Request:
     """What HTTP asked for, until a turn takes it."""
 
-    kind: Literal["run", "cancel", "release", "redrive"]
+    kind: Literal["run", "cancel", "release", "redrive", "pause", "resume"]
     run_id: str
     asked: datetime
     hunt: str = ""
@@ -289,6 +331,8 @@ class Request:
     params: Json = field(default_factory=dict)
     incidents: bool = True
     reason: str = ""
+    by: str = ""
+    """Who asks, where Easy Auth tells."""
 
 
 @dataclass(frozen=True)
@@ -296,6 +340,29 @@ class Recent:
     """Ids of the runs that ended last, newest first: `done/` grows with the years."""
 
     runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The deployment that a ledger belongs to."""
+
+    deployment: str
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """The documents that are quarantined: path -> why. Kept for who asks, not for who acts."""
+
+    documents: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Aging:
+    """Folders of `done/` -> the day (`yyyymmdd`) from which on what lies there is archived."""
+
+    due: Mapping[str, str] = field(default_factory=dict)
+    looked: bool = False
+    """True once `done/` was listed: it may be older than this document."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from shared.errors import BadInput, Permanent, Rejected
 from shared.hunt_specs import frozen, tables_of
 from shared.intake import refresh
 from shared.model import Job, JobRequest, Json, Run, Window
+from shared.quarantine import level
 from shared.timeline import Hour
 
 log = logging.getLogger("tidehunt.plans")
@@ -42,6 +43,7 @@ def build_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
         "code_hash": settings.code_hash,
         "created": _iso(turn.now()),
         "deadline": _iso(deadline),
+        "run_seconds": settings.run_deadline_seconds,
         "results": f"abfss://results@{settings.state_account}/{c.job_folder(job.id)}",
         "tables_root": f"abfss://tables@{settings.state_account}",
         "exports_host": settings.exports_account,
@@ -120,7 +122,7 @@ def _hours(deployment: Deployment, workspace: str, table: str, wanted: set[str])
         try:
             record = deployment.records.day(workspace, table, day).value
         except BadInput as error:
-            log.error("a day is left out of the plan: %s", error)
+            log.log(level(error), "a day is left out of the plan: %s", error)
             continue
         planned.extend(
             _hour(key, hour) for key, hour in sorted(record.hours.items()) if key in wanted

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from shared.model import BlobStat, Document, EngineJob, Entry, Incident, JobRequest, Json
+from shared.model import BlobStat, Bytes, Document, EngineJob, Entry, Incident, JobRequest, Json
 
 
 class Ledger(Protocol):
@@ -28,6 +28,12 @@ class Ledger(Protocol):
 
     def delete(self, path: str, etag: str | None = None) -> None:
         """Delete (this version, if an ETag is given). Nothing there is fine; Conflict if other."""
+
+    def read_bytes(self, path: str) -> Bytes | None:
+        """What lies there, whatever it is, or None."""
+
+    def write_bytes(self, path: str, content: bytes, etag: str | None) -> str:
+        """Write over the version that was read (None: create it); the new ETag, or Conflict."""
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Documents below a folder, unread, in path order; empty when there is none."""

@@ -16,7 +16,12 @@ FINDINGS_OF_RUN = (
 )
 """The latest row of each finding of a run."""
 
-QUERIES = (COUNT_FINDINGS, FINDINGS_OF_RUN)
+HEALTH_OF_RUN = (
+    "TidehuntHealth_CL | where RunId == {run_id} | summarize arg_max(TimeGenerated, *) by RowId"
+)
+"""Each health row of a run once, however often it was sent."""
+
+QUERIES = (COUNT_FINDINGS, FINDINGS_OF_RUN, HEALTH_OF_RUN)
 
 
 def kql_string(value: str) -> str:
@@ -35,3 +40,8 @@ def count_findings(run_id: str) -> str:
 def findings_of_run(run_id: str) -> str:
     """The text of FINDINGS_OF_RUN for a run."""
     return FINDINGS_OF_RUN.format(run_id=kql_string(run_id))
+
+
+def health_of_run(run_id: str) -> str:
+    """The text of HEALTH_OF_RUN for a run."""
+    return HEALTH_OF_RUN.format(run_id=kql_string(run_id))

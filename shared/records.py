@@ -7,13 +7,26 @@ recent.json                               the runs that ended last
 hunts/<guid>/<workspace>.json             one hunt's time line in one workspace
 active/runs/<kind>/<run id>.json          unfinished runs
 active/jobs/<job id>.json                 unfinished jobs
+active/fills/<id>.json                    fills of gaps under way
+fills.json                                the fills that ended last
 done/y=/m=/d=/<id>.json                   finished runs and jobs; the day is part of the id
 touched/<workspace>/<table>/<hour>        marks: an event said that this hour changed
 days/<workspace>/<table>/<day>.json       what each hour of a day holds, and its columnar copy
 budget/<day>.json                         what the day has spent
+pools/<pool>.json                         the breaker of a pool that did not start jobs
+pause.json                                why nothing new starts
 cases/<2 hex>/<case key>.json             what is remembered of a case
 requests/<id>.json                        what HTTP asked for
 health/ignored.json                       tables and events that nobody hunts on, said once
+health/quarantined.json                   documents that cannot be used, and why
+archive/due.json                          which folders of done/ are archived when
+archive/y=/m=.jsonl.gz                    what was done in a month, 35 days after it ended
+
+Days, budgets and cases stay for ever: nothing lists them, and a run that a person asks for reads
+days of any age. What there is one of has a spare, `<name>.spare.json`, in use while it is broken.
+health/arrivals.json                      what events told of lately, and each table's newest hour
+health/alarms.json                        what stands still or is silent
+health/owed.json                          health rows and messages that nobody took yet
 """
 
 from __future__ import annotations
@@ -21,15 +34,30 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from shared.contract import workspace_key
-from shared.documents import decode, encode
-from shared.errors import BadInput, Conflict
-from shared.model import Budget, Case, Job, Json, Recent, Run
+from shared.contract import day_key, workspace_key
+from shared.documents import decode, encode, encode_over
+from shared.errors import BadInput, Conflict, Quarantined
+from shared.model import (
+    Aging,
+    Budget,
+    Case,
+    Claim,
+    Ignored,
+    Job,
+    Json,
+    Owner,
+    Recent,
+    Request,
+    Run,
+    Sweeps,
+    Unusable,
+)
 from shared.ports import Ledger
+from shared.quarantine import UNUSABLE, Quarantine
 from shared.timeline import DayRecord, HuntRecord
 
 log = logging.getLogger("tidehunt.records")
@@ -40,16 +68,60 @@ MARKS = "touched/"
 REQUESTS = "requests/"
 SWEEPS = "sweep.json"
 RECENT = "recent.json"
+IGNORED = "health/ignored.json"
+AGING = "archive/due.json"
 RECENT_RUNS = 50
+ENDED_FOR = timedelta(days=36)
+"""What ended stays in `done/` until 35 whole days have passed."""
+_KINDS: tuple[tuple[str, type], ...] = (
+    (RUNS, Run),
+    (JOBS, Job),
+    (REQUESTS, Request),
+    ("hunts/", HuntRecord),
+    ("days/", DayRecord),
+    ("budget/", Budget),
+    ("cases/", Case),
+    ("turn.", Claim),
+    ("owner.", Owner),
+    ("sweep.", Sweeps),
+    ("recent.", Recent),
+    ("health/ignored.", Ignored),
+    ("health/quarantined.", Unusable),
+    ("archive/due.", Aging),
+)
 
 
 @dataclass(frozen=True)
 class Kept(Generic[T]):
-    """A typed document as it was read: what it holds, where, and the version; None: not there."""
+    """A typed document as it was read: what it holds, where, and the version; None: not there.
+
+    `body` is the document itself: it may have what only a later version knows.
+    """
 
     path: str
     value: T
     etag: str | None
+    body: Json | None = field(default=None, compare=False, repr=False)
+
+    def over(self, value: T) -> Json:
+        """The document to write for a new value."""
+        return encode(value) if self.body is None else encode_over(self.body, self.value, value)
+
+    def whole(self) -> Json:
+        """The document as it is, to be written elsewhere."""
+        return self.over(self.value)
+
+
+def spare(path: str) -> str:
+    """What takes a document's place while it is broken."""
+    return f"{path.removesuffix('.json')}.spare.json"
+
+
+def kind_of(path: str) -> type | None:
+    """What a document is, by where it lies; None for what is read as bytes or not at all."""
+    if path.startswith("done/"):
+        return Job if "/job-" in path else Run
+    return next((kind for start, kind in _KINDS if path.startswith(start)), None)
 
 
 def run_path(run: Run) -> str:
@@ -93,55 +165,97 @@ class Records:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
+        self.quarantine = Quarantine()
 
     def load(self, kind: type[T], path: str) -> Kept[T] | None:
-        """The document, or None. BadInput when it cannot be used."""
+        """The document, or None. Quarantined when it cannot be used."""
+        try:
+            kept = self._load(kind, path)
+        except BadInput as error:
+            raise self.quarantine.put(path, error) from error
+        self.quarantine.free(path)
+        return kept
+
+    def _load(self, kind: type[T], path: str) -> Kept[T] | None:
         document = self.ledger.read(path)
         if document is None:
             return None
-        return Kept(path, decode(kind, document.body, path), document.etag)
+        value = decode(kind, document.body, path)
+        return Kept(path, value, document.etag, document.body)
+
+    def the_one(self, empty: T, path: str) -> Kept[T] | None:
+        """What there is one of, empty at first; its spare while it is broken; None: both are."""
+        for place in (path, spare(path)):
+            try:
+                return self.load(type(empty), place) or Kept(place, empty, None)
+            except Quarantined:
+                continue
+        return None
+
+    def is_usable(self, path: str) -> bool:
+        """Look at a document again; the quarantine knows what came of it."""
+        kind = kind_of(path)
+        try:
+            return kind is None or self.load(kind, path) is not None
+        except Quarantined:
+            return False
+
+    def tell_quarantine(self) -> None:
+        """Write down what cannot be used, for those who ask another process."""
+        kept = self.the_one(Unusable(), UNUSABLE)
+        if kept is not None:
+            listed = self.quarantine.listed(kept.value.documents, self.is_usable)
+            if listed != kept.value.documents:
+                self.save(kept, Unusable(listed))
 
     def save(self, kept: Kept[T], value: T) -> Kept[T]:
         """Write over the version that was read, or create it. Conflict when somebody else did."""
-        body = encode(value)
-        if kept.etag is None:
-            return Kept(kept.path, value, self.ledger.create(kept.path, body))
-        if value == kept.value:
+        if kept.etag is not None and value == kept.value:
             return kept
-        return Kept(kept.path, value, self.ledger.replace(kept.path, body, kept.etag))
+        body = kept.over(value)
+        if kept.etag is None:
+            return Kept(kept.path, value, self.ledger.create(kept.path, body), body)
+        return Kept(kept.path, value, self.ledger.replace(kept.path, body, kept.etag), body)
 
     def usable(self, kind: type[T], paths: Iterable[str]) -> Iterator[Kept[T]]:
         """The documents that can be used; a broken one is said and left alone."""
         for path in paths:
             try:
                 kept = self.load(kind, path)
-            except BadInput as error:
-                log.error("quarantined: %s", error)
+            except Quarantined:
                 continue
             if kept is not None:
                 yield kept
 
-    def finish(self, kept: Kept[T], item_id: str) -> None:
+    def finish(self, kept: Kept[Run] | Kept[Job], item_id: str) -> None:
         """Put a terminal document away: `done` first, then `active`; both there: done wins."""
+        path = done_path(item_id)
+        self._remember_age(path.rpartition("/")[0], kept.value.since)
+        # A crash here leaves a folder that is looked at once for nothing.
         try:
-            self.ledger.create(done_path(item_id), encode(kept.value))
+            self.ledger.create(path, kept.whole())
         except Conflict:
             log.info("already put away: %s", item_id)
         self.ledger.delete(kept.path)
 
+    def _remember_age(self, folder: str, ended: datetime) -> None:
+        """When what lies in a folder of `done/` will be old: 36 days after the last that came."""
+        day = day_key(ended + ENDED_FOR)
+        kept = self.the_one(Aging(), AGING)
+        if kept is not None and kept.value.due.get(folder, "") < day:
+            self.save(kept, replace(kept.value, due={**kept.value.due, folder: day}))
+
     def remember(self, run_id: str) -> None:
         """Put a run at the head of those that ended last."""
-        try:
-            kept = self.load(Recent, RECENT) or Kept(RECENT, Recent(), None)
-        except BadInput as error:
-            log.error("quarantined: %s", error)
-            return
-        ids = (run_id, *(one for one in kept.value.runs if one != run_id))
-        self.save(kept, Recent(ids[:RECENT_RUNS]))
+        kept = self.the_one(Recent(), RECENT)
+        if kept is not None:
+            ids = (run_id, *(one for one in kept.value.runs if one != run_id))
+            self.save(kept, Recent(ids[:RECENT_RUNS]))
 
     def recent(self) -> list[Run]:
         """The runs that ended last, newest first."""
-        ids = [one for kept in self.usable(Recent, [RECENT]) for one in kept.value.runs]
+        kept = self.the_one(Recent(), RECENT)
+        ids = kept.value.runs if kept else ()
         return [kept.value for kept in self.usable(Run, map(done_path, ids))]
 
     def find_run(self, run_id: str) -> Kept[Run] | None:
@@ -178,6 +292,11 @@ class Records:
     def runs(self) -> list[Kept[Run]]:
         """Every unfinished run that can be used."""
         return list(self.usable(Run, self._listed(RUNS)))
+
+    def unreadable_runs(self) -> set[str]:
+        """Ids of unfinished runs that were met and cannot be used: their slots wait for them."""
+        paths = [path for path in self.quarantine.met if path.startswith(RUNS)]
+        return {path.rpartition("/")[2].removesuffix(".json") for path in paths}
 
     def jobs(self) -> list[Kept[Job]]:
         """Every unfinished job that can be used."""

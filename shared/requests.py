@@ -15,16 +15,18 @@ from typing import Literal
 
 from shared import contract as c
 from shared import messages as m
-from shared import schedule
+from shared import pauses, schedule
+from shared.archive import ended_run, find_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, TidehuntError, Transient
 from shared.hunt_specs import parameters
 from shared.jobs import Runs, decide_and_save
 from shared.model import HuntSpec, Request, Run, Window
-from shared.records import REQUESTS, Kept, done_path, run_path
+from shared.quarantine import level
+from shared.records import REQUESTS, Kept, run_path
 from shared.schedule import Due
-from shared.starts import create, live_run, reserve_run
+from shared.starts import create, live_run, once_judged, reserve_run
 from shared.timeline import Slot
 
 log = logging.getLogger("tidehunt.requests")
@@ -58,13 +60,13 @@ def ask_run(
     if spec is None:
         names = ", ".join(sorted(one.module for one in deployment.hunts)) or "none is loaded"
         raise BadInput(f"no hunt {hunt!r}", where="hunt", mend=f"one of: {names}")
-    day = _day(end_date)
+    day = day_of(end_date)
     request = Request(
         kind="run",
         run_id="",
         asked=deployment.clock(),
         hunt=spec.module,
-        workspace=_workspace(deployment, workspace),
+        workspace=workspace_of(deployment, workspace),
         end_date=day,
         lookback_days=_lookback(spec, lookback_days),
         params=parameters(spec, overrides),
@@ -82,7 +84,7 @@ def ask_change(deployment: Deployment, kind: Change, run_id: str, reason: str = 
     """
     if not c.RUN_ID.fullmatch(run_id):
         return False
-    kept = deployment.records.find_run(run_id)
+    kept = find_run(deployment.records, run_id, deployment.clock())
     if kept is None:
         asked = deployment.records.load(Request, f"{REQUESTS}{run_id}.json")
         if asked is None or kind != "cancel":
@@ -98,7 +100,8 @@ def ask_change(deployment: Deployment, kind: Change, run_id: str, reason: str = 
     return True
 
 
-def _day(end_date: str) -> str:
+def day_of(end_date: str) -> str:
+    """The day key of a day that somebody wrote. Raises BadInput."""
     try:
         day = end_date.replace("-", "")
         if c.day_key(c.day_start(day)) == day and _FIRST_DAY <= day <= _LAST_DAY:
@@ -120,7 +123,8 @@ def _lookback(spec: HuntSpec, days: int | None) -> int:
     return days
 
 
-def _workspace(deployment: Deployment, wanted: str | None) -> str:
+def workspace_of(deployment: Deployment, wanted: str | None) -> str:
+    """The resource id of a workspace by its name, key or id; of the only one. Raises BadInput."""
     known = deployment.workspaces()
     if wanted is None and len(known) == 1:
         return next(iter(known.values()))
@@ -140,7 +144,8 @@ def _adhoc_id(deployment: Deployment, request: Request, again: bool) -> str:
     place = c.workspace_key(request.workspace)
     stem = f"{request.end_date}-{request.hunt}-{place}-a{digest}"
     revision = 0
-    while again and deployment.records.load(Run, done_path(f"{stem}-r{revision}")) is not None:
+    now = deployment.clock()
+    while again and ended_run(deployment.records, f"{stem}-r{revision}", now) is not None:
         revision += 1
     return f"{stem}-r{revision}"
 
@@ -149,20 +154,21 @@ def _adhoc_id(deployment: Deployment, request: Request, again: bool) -> str:
 
 
 def take_requests(turn: Turn, runs: Runs) -> None:
-    """Carry out what HTTP asked for, runs before cancels: a run may be asked and taken back.
+    """Carry out what HTTP asked for: the pause, then runs, then what changes runs.
 
     A request's trouble spares the others: it stays, and is tried again.
     """
     records = turn.deployment.records
     asked = list(records.usable(Request, [one.path for one in records.ledger.list(REQUESTS)]))
-    for kept in sorted(asked, key=lambda one: one.value.kind != "run"):
+    for kept in sorted(asked, key=lambda one: list(WORK).index(one.value.kind)):
         if not turn.has_room():
             return
         try:
             WORK[kept.value.kind](turn, runs, kept.value)
-            records.ledger.delete(kept.path)
+            # Only what was carried out: somebody may have asked for the contrary meanwhile.
+            records.ledger.delete(kept.path, kept.etag)
         except TidehuntError as error:
-            log.error("request %s: %s", kept.path, error)
+            log.log(level(error), "request %s: %s", kept.path, error)
 
 
 def _tell(turn: Turn, runs: Runs, run_id: str, event: m.Event, fits: Collection[str]) -> None:
@@ -182,11 +188,11 @@ def _release(turn: Turn, runs: Runs, request: Request) -> None:
 
 
 def _redrive(turn: Turn, runs: Runs, request: Request) -> None:
-    kept = turn.deployment.records.find_run(request.run_id)
+    kept = find_run(turn.deployment.records, request.run_id, turn.now())
     spec = turn.deployment.hunt(kept.value.hunt) if kept else None
     if kept is None or spec is None or kept.value.status not in FITS["redrive"]:
         log.error("request %s: there is nothing to do again", request.run_id)
-    elif kept.value.kind == "live":
+    elif kept.value.kind != "adhoc":
         _judge_again(turn, spec, kept.value)
     else:
         _start_adhoc(turn, runs, _asked_again(kept.value, turn.now()))
@@ -196,16 +202,18 @@ def _judge_again(turn: Turn, spec: HuntSpec, run: Run) -> None:
     """The next revision of a slot, now, unless there is one already."""
     records = turn.deployment.records
     hunt, key = records.hunt(run.hunt_guid, run.workspace), schedule.key_of(run.slot)
-    if hunt.value.slots.get(key, Slot()).run != run.id:
+    if hunt.value.slots.get(key, Slot(run=run.id)).run != run.id:
         log.info("request %s: a newer run has its slot", run.id)
         return
-    if not reserve_run(turn, spec):
+    if run.kind == "live" and not reserve_run(turn, spec, run.workspace):
         raise Transient("the hunt's runs of the day are used up", where=run.id)
     item = Due(key, run.slot, run.window, run.revision + 1, by_schedule=True)
     again = live_run(turn, spec, run.workspace, item)
-    created = create(turn.deployment, again)
+    if run.kind == "backfill":
+        again = replace(again, kind="backfill", incidents=run.incidents and again.incidents)
+    found = create(turn.deployment, again)
     # A crash here finds the new run by its id, and the slot still naming the old one.
-    records.save(hunt, schedule.judged(hunt.value, item, again.id, created))
+    records.save(hunt, once_judged(records, hunt.value, item, found))
 
 
 def _asked_again(run: Run, now: datetime) -> Request:
@@ -256,9 +264,16 @@ def _adhoc_run(turn: Turn, spec: HuntSpec, request: Request) -> Run:
     )
 
 
+def _pause(turn: Turn, _runs: Runs, request: Request) -> None:
+    pauses.carry_out(turn, request)
+
+
 WORK: Mapping[str, Callable[[Turn, Runs, Request], None]] = {
+    "pause": _pause,
+    "resume": _pause,
     "run": _start_adhoc,
     "cancel": _cancel,
     "release": _release,
     "redrive": _redrive,
 }
+"""In the order in which they are carried out: a run may be asked and taken back."""

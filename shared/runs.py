@@ -20,7 +20,8 @@ from datetime import timedelta
 from typing import Any
 
 from shared import messages as m
-from shared.model import RUN_TERMINAL, Counts, Cursor, Job, Run
+from shared import refusals
+from shared.model import Counts, Cursor, Job, Run
 
 Commands = tuple[m.Command, ...]
 LOOKS_BEFORE_LOST = 2
@@ -46,10 +47,7 @@ class Row:
 def decide_run(run: Run, event: m.Event) -> tuple[Run, Commands]:
     """The run after the event, and what to do once it is saved. Raises IllegalEvent."""
     after, commands = _row(RUN_TABLE, run.status, event).apply(run, event)
-    after = replace(after, since=event.at) if after.status != run.status else after
-    if after.status in RUN_TERMINAL:
-        commands = (*commands, _run_ended(after))
-    return after, commands
+    return (replace(after, since=event.at) if after.status != run.status else after), commands
 
 
 def decide_job(job: Job, event: m.Event) -> tuple[Job, Commands]:
@@ -108,17 +106,26 @@ def _rows_sent(run: Run, event: m.RowsSent) -> tuple[Run, Commands]:
         unchanged=run.counts.unchanged + event.unchanged,
     )
     return replace(
-        run, cursor=event.cursor, counts=counts, refused_since=None, reason="", next_at=None
+        run,
+        cursor=event.cursor,
+        counts=counts,
+        doubt=None if event.rows else run.doubt,
+        refused_since=None,
+        reason="",
+        next_at=None,
     ), ()
 
 
 def _row_set_aside(run: Run, event: m.RowSetAside) -> tuple[Run, Commands]:
-    counts = replace(run.counts, set_aside=run.counts.set_aside + 1)
-    return replace(run, cursor=event.cursor, counts=counts, refused_since=None), ()
+    return refusals.set_aside(run, event), ()
+
+
+def _rows_doubted(run: Run, event: m.RowsDoubted) -> tuple[Run, Commands]:
+    return refusals.go_back(run, event), ()
 
 
 def _all_sent(run: Run, _event: m.AllSent) -> tuple[Run, Commands]:
-    return replace(run, step="incidents", next_at=None), (_delivered(run),)
+    return replace(run, step="incidents", next_at=None), ()
 
 
 def _case_settled(run: Run, event: m.CaseSettled) -> tuple[Run, Commands]:
@@ -157,6 +164,7 @@ def _send_again(run: Run, reason: str) -> Run:
         step="sending",
         cursor=Cursor(),
         counts=counts,
+        doubt=None,
         tries=0,
         resent=run.resent + 1,
         next_at=None,
@@ -187,11 +195,21 @@ def _job_refused(run: Run, event: m.JobRefused) -> tuple[Run, Commands]:
     ), ()
 
 
+def _job_stands(run: Run, event: m.JobStands) -> tuple[Run, Commands]:
+    return replace(run, status="held", reason=event.reason, next_at=None), ()
+
+
+def _job_over(run: Run, _event: m.JobOver) -> tuple[Run, Commands]:
+    return replace(run, status="assigned" if run.awaits_job else "held"), ()
+
+
 def _release(run: Run, _event: m.Released) -> tuple[Run, Commands]:
     # What was refused for an hour is held again at the next refusal, and re-sends stay counted:
     # a cause that has not passed neither hides the hold nor sends the rows for ever.
     run = replace(run, next_at=None, tries=0)
-    return replace(run, status="delivering" if run.step else "waiting"), ()
+    if run.step:
+        return replace(run, status="delivering"), ()
+    return replace(run, status="waiting", job=None), ()
 
 
 def _cancel_run(run: Run, event: m.CancelAsked) -> tuple[Run, Commands]:
@@ -199,12 +217,14 @@ def _cancel_run(run: Run, event: m.CancelAsked) -> tuple[Run, Commands]:
     return replace(run, status="cancelled", reason=event.reason + partial, next_at=None), ()
 
 
-def _run_ended(run: Run) -> m.Announce:
+def ended_message(run: Run) -> m.Announce:
+    """What playbooks are told of a run that has ended."""
     data = {"runId": run.id, "hunt": run.hunt, "status": run.status, "reason": run.reason}
     return m.Announce(f"{run.id}-ended", "Tidehunt.RunEnded", f"runs/{run.id}", data)
 
 
-def _delivered(run: Run) -> m.Announce:
+def delivered_message(run: Run) -> m.Announce:
+    """What playbooks are told when a run's findings are sent, and before its incidents are."""
     data = {"runId": run.id, "hunt": run.hunt, "findings": run.counts.sent}
     return m.Announce(f"{run.id}-delivered", "Tidehunt.FindingsDelivered", f"runs/{run.id}", data)
 
@@ -216,9 +236,11 @@ RUN_TABLE = (
     Row("assigned", m.HuntFailed, ("failed",), "the hunt itself raised", _hunt_failed),
     Row("assigned", m.JobGone, ("waiting", "failed"), "no manifest: another job", _job_gone),
     Row("assigned", m.JobRefused, ("held",), "the engine never takes it so", _job_refused),
+    Row("assigned", m.JobStands, ("held",), "its job does not end: a person", _job_stands),
     Row("assigned", m.CancelAsked, ("cancelled",), "somebody asked", _cancel_run),
     Row("delivering", m.RowsSent, ("delivering",), "a request was accepted", _rows_sent),
     Row("delivering", m.RowSetAside, ("delivering",), "a row was refused", _row_set_aside),
+    Row("delivering", m.RowsDoubted, ("held",), "it is the sink, not the rows", _rows_doubted),
     Row("delivering", m.AllSent, ("delivering",), "on to the incidents", _all_sent),
     Row("delivering", m.CaseSettled, ("delivering",), "a case has its incident", _case_settled),
     Row(
@@ -234,6 +256,7 @@ RUN_TABLE = (
     Row("delivering", m.SinkRefused, ("delivering", "held"), "later, or a person", _sink_refused),
     Row("delivering", m.CancelAsked, ("cancelled",), "ends after the chunk", _cancel_run),
     Row("held", m.Released, ("waiting", "delivering"), "the cause has passed", _release),
+    Row("held", m.JobOver, ("assigned", "held"), "it waited for its job's end", _job_over),
     Row("held", m.CancelAsked, ("cancelled",), "somebody asked", _cancel_run),
 )
 
@@ -255,7 +278,9 @@ def _unanswered(job: Job, event: m.SubmitUnanswered) -> tuple[Job, Commands]:
 
 def _refused(job: Job, event: m.SubmitRefused) -> tuple[Job, Commands]:
     outcome = "never" if event.never else "refused"
-    return replace(job, status="lost", outcome=outcome, reason=event.reason, next_at=None), ()
+    return replace(
+        job, status="lost", outcome=outcome, reason=event.reason, next_at=event.retry_at
+    ), ()
 
 
 def _not_listed(job: Job, event: m.NotListed) -> tuple[Job, Commands]:
@@ -266,8 +291,8 @@ def _not_listed(job: Job, event: m.NotListed) -> tuple[Job, Commands]:
     return replace(job, looks=looks, next_at=event.look_at), ()
 
 
-def _seen_queued(job: Job, _event: m.SeenQueued) -> tuple[Job, Commands]:
-    return replace(job, looks=0), _repeat_cancel(job)
+def _seen_queued(job: Job, event: m.SeenQueued) -> tuple[Job, Commands]:
+    return replace(job, looks=0, queued=event.at), _repeat_cancel(job)
 
 
 def _seen_running(job: Job, event: m.SeenRunning) -> tuple[Job, Commands]:
@@ -280,7 +305,8 @@ def _repeat_cancel(job: Job) -> Commands:
 
 
 def _seen_ended(job: Job, event: m.SeenEnded) -> tuple[Job, Commands]:
-    reason = event.reason or job.reason
+    # Why we stopped it says more than that it was stopped.
+    reason = job.reason if job.status == "cancelling" else event.reason or job.reason
     return replace(
         job, status="ended", outcome=event.outcome, reason=reason, next_at=event.settle_at
     ), ()
@@ -301,6 +327,12 @@ def _cancel_job(job: Job, event: m.CancelAsked) -> tuple[Job, Commands]:
     return after, _repeat_cancel(after)
 
 
+def _give_up(job: Job, event: m.GivenUp) -> tuple[Job, Commands]:
+    return replace(
+        job, status="ended", outcome="given up", reason=event.reason, next_at=event.settle_at
+    ), ()
+
+
 def _drop(job: Job, event: m.CancelAsked) -> tuple[Job, Commands]:
     return replace(job, status="lost", reason=event.reason, next_at=None), ()
 
@@ -312,13 +344,16 @@ JOB_TABLE = (
     Row("submitting", m.SubmitUnanswered, ("submitting",), "wait, then look", _unanswered),
     Row("submitting", m.NotListed, ("submitting", "lost"), "twice: it never was", _not_listed),
     Row("submitting", m.SubmitRefused, ("lost",), "surely not started", _refused),
+    Row("submitting", m.GivenUp, ("ended",), "nobody waits for it", _give_up),
     Row("running", m.SeenQueued, ("running",), "in the pool's queue", _seen_queued),
     Row("running", m.SeenRunning, ("running",), "at work", _seen_running),
     Row("running", m.SeenEnded, ("ended",), "the manifests decide", _seen_ended),
     Row("running", m.Forgotten, ("running", "ended"), "three times: look at the lake", _forgotten),
     Row("running", m.CancelAsked, ("cancelling",), "deadline, or nobody waits", _cancel_job),
+    Row("running", m.GivenUp, ("ended",), "nobody waits for it", _give_up),
     Row("cancelling", m.SeenQueued, ("cancelling",), "ask again", _seen_queued),
     Row("cancelling", m.SeenRunning, ("cancelling",), "ask again", _seen_running),
     Row("cancelling", m.SeenEnded, ("ended",), "the manifests decide", _seen_ended),
     Row("cancelling", m.Forgotten, ("cancelling", "ended"), "three times: gone", _forgotten),
+    Row("cancelling", m.GivenUp, ("ended",), "nobody waits for it", _give_up),
 )

@@ -4,6 +4,9 @@ A slot is pending when its data changed after the change that its newest run cov
 become due by schedule (the cron fired after the slot ended) or by arrival (the slot has ended and
 its window has been quiet for the settle time), each alone. Late data makes a slot pending again:
 a revision, after 1, 8 and 48 settle times (15 min, 2 h, 12 h by default), three at most.
+
+What was missed while nothing ran is judged newest first, as far back as the hunt's `catch_up`
+reaches; what lies further back is a declared gap until somebody fills it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from functools import lru_cache
 
 from cronsim import CronSim
 
+from shared import gaps
 from shared.contract import day_start, hour_start
+from shared.gaps import FIRST_START, NO_DATA
 from shared.model import HuntSpec, Window
 from shared.timeline import Gap, HuntRecord, Slot
 
@@ -23,9 +28,6 @@ REVISION_SETTLES = (1, 1, 8, 48)
 """Settle times before revision 0, 1, 2, 3; there is no revision 4."""
 STARVED_AFTER = 4
 """A slot that is quiet itself waits for a noisy window at most this many settle times."""
-REMEMBERED = timedelta(days=35)
-FIRST_START = "before the first run"
-NO_DATA = "no data"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ def key_of(slot: Window) -> str:
     return slot.start.strftime("%Y%m%d" if daily else "%Y%m%d%H")
 
 
+def slot_length(spec: HuntSpec) -> timedelta:
+    """How long a slot of the hunt is."""
+    return timedelta(days=1) if spec.slot == "day" else timedelta(hours=1)
+
+
 def lookback_window(slot: Window, lookback_days: int) -> Window:
     """What a run reads: the lookback, ending on and including the slot."""
     return Window(slot.end - timedelta(days=lookback_days), slot.end)
@@ -68,7 +75,7 @@ def touch(spec: HuntSpec, record: HuntRecord, hours: Collection[str], at: dateti
     keys = {slot_key(spec, hour) for hour in hours}
     fresh = {key: _changed(record.slots.get(key, Slot()), at) for key in keys}
     after = replace(record, slots={**record.slots, **fresh})
-    return replace(after, gaps=_before_the_start(record, fresh))
+    return _reaching_back(record, after, fresh, at)
 
 
 def _changed(slot: Slot, at: datetime) -> Slot:
@@ -77,15 +84,21 @@ def _changed(slot: Slot, at: datetime) -> Slot:
     return replace(slot, changed=max(at, judged_by + timedelta.resolution))
 
 
-def _before_the_start(record: HuntRecord, fresh: Collection[str]) -> tuple[Gap, ...]:
-    """The gaps, the one before the first run reaching back to what was found of older data."""
-    began = [slot_window(key).start for key, slot in record.slots.items() if slot.revision >= 0]
-    older = [slot_window(key).start for key in fresh]
-    if not began or min(older, default=min(began)) >= min(began):
-        return record.gaps
-    others = [gap for gap in record.gaps if gap.reason != FIRST_START]
-    declared = [gap.start for gap in record.gaps if gap.reason == FIRST_START]
-    return (Gap(min([*declared, *older]), min(began), FIRST_START), *others)
+def _reaching_back(
+    record: HuntRecord, after: HuntRecord, fresh: Collection[str], at: datetime
+) -> HuntRecord:
+    """Older data that is found after the first start is of the time before it."""
+    begin, older = line_start(record, at), [slot_window(key).start for key in fresh]
+    if begin is None or min(older, default=begin) >= begin:
+        return after
+    return gaps.declare(after, [Window(min(older), begin)], FIRST_START)
+
+
+def line_start(record: HuntRecord, now: datetime) -> datetime | None:
+    """Where the time line that is remembered begins; None before the first run."""
+    judged = [slot_window(key).start for key, slot in record.slots.items() if slot.revision >= 0]
+    declared = [gap.start for gap in record.gaps if gap.end >= gaps.oldest_slot(now)]
+    return min([*judged, *declared], default=None) if record.watermark else None
 
 
 def next_fire(spec: HuntSpec, after: datetime) -> datetime | None:
@@ -116,7 +129,7 @@ def due(
     # What lies before the start goes first: to see whether a slot is quiet takes all the others.
     ready = [
         item
-        for item in _without_the_past(record, ended)
+        for item in _within_reach(spec, record, _without_the_past(record, ended))
         if fired or (spec.arrival and _settled(spec, record, item.key, now, settle))
     ]
     return _from_the_start(record, sorted(ready, key=lambda item: item.slot.start, reverse=True))
@@ -137,7 +150,7 @@ def open_slots(spec: HuntSpec, record: HuntRecord, now: datetime) -> int:
         for key, slot in record.slots.items()
         if pending(slot) and slot_window(key).end <= now
     ]
-    return len(_from_the_start(record, ended))
+    return len(_from_the_start(record, _within_reach(spec, record, ended)))
 
 
 def _from_the_start(record: HuntRecord, ready: list[Due]) -> list[Due]:
@@ -146,13 +159,18 @@ def _from_the_start(record: HuntRecord, ready: list[Due]) -> list[Due]:
 
 
 def _without_the_past(record: HuntRecord, items: list[Due]) -> list[Due]:
-    """Without slots before the first start, unless somebody filled them."""
-    past = [gap for gap in record.gaps if gap.reason == FIRST_START]
-    return [
-        item
-        for item in items
-        if item.revision > 0 or not any(gap.start <= item.slot.start < gap.end for gap in past)
-    ]
+    """Without slots that were never judged and wait for somebody to fill them."""
+    past = [gap for gap in record.gaps if gap.reason in gaps.WAITING]
+    return [item for item in items if item.revision > 0 or not gaps.holding(past, item.slot)]
+
+
+def _within_reach(spec: HuntSpec, record: HuntRecord, items: list[Due]) -> list[Due]:
+    """Without never-judged slots that lie further behind the newest than `catch_up` reaches."""
+    if spec.catch_up is None or record.watermark is None:
+        return items
+    newest = max([record.watermark, *(item.slot.end for item in items)])
+    oldest = newest - spec.catch_up * slot_length(spec)
+    return [item for item in items if item.revision > 0 or item.slot.start >= oldest]
 
 
 def _settled(
@@ -178,15 +196,35 @@ def judged(record: HuntRecord, item: Due, run_id: str, created: datetime) -> Hun
 
     `created` is when that run was saved: what changed after is not its business.
     """
-    slot = record.slots[item.key]
+    slot = record.slots.get(item.key, Slot())
     covered = min(slot.changed or created, created)
     changed = replace(slot, judged=covered, run=run_id, revision=item.revision)
     slots = {**record.slots, item.key: changed}
+    after = replace(record, slots=slots)
     if record.watermark is not None and item.slot.end <= record.watermark:
-        return replace(record, slots=slots, gaps=_without(record.gaps, item.slot))
-    return replace(
-        record, slots=slots, watermark=item.slot.end, gaps=(*record.gaps, *_gaps(record, item))
-    )
+        return gaps.with_gaps(after, gaps.without(record.gaps, item.slot))
+    after = replace(after, watermark=item.slot.end)
+    return gaps.with_gaps(after, (*record.gaps, *_passed_over(record, item)))
+
+
+def skipped(spec: HuntSpec, record: HuntRecord) -> HuntRecord:
+    """The record with what `catch_up` leaves out declared: it is judged when somebody fills it."""
+    if spec.catch_up is None or record.watermark is None:
+        return record
+    oldest = record.watermark - spec.catch_up * slot_length(spec)
+    return _left_alone(record, oldest, gaps.SKIPPED)
+
+
+def _left_alone(record: HuntRecord, before: datetime, reason: str) -> HuntRecord:
+    """Slots that have data, were never judged and ended by a moment, as gaps."""
+    past = [gap for gap in record.gaps if gap.reason in gaps.WAITING]
+    windows = [slot_window(key) for key, slot in record.slots.items() if _never_judged(slot)]
+    left = [one for one in windows if one.end <= before and not gaps.holding(past, one)]
+    return gaps.declare(record, left, reason) if left else record
+
+
+def _never_judged(slot: Slot) -> bool:
+    return slot.revision < 0 and slot.changed is not None
 
 
 def unjudged(record: HuntRecord, run_id: str, slot: Window, reason: str) -> HuntRecord:
@@ -194,13 +232,14 @@ def unjudged(record: HuntRecord, run_id: str, slot: Window, reason: str) -> Hunt
 
     New data of the slot still brings its next revision, and with it the end of the gap.
     """
-    if record.slots.get(key_of(slot), Slot()).run != run_id:
+    known = record.slots.get(key_of(slot))
+    if known is not None and known.run != run_id:
         return record
-    gaps = [*_without(record.gaps, slot), Gap(slot.start, slot.end, reason)]
-    return replace(record, gaps=tuple(sorted(gaps, key=lambda gap: gap.start)))
+    return gaps.declare(record, [slot], reason)
 
 
-def _gaps(record: HuntRecord, item: Due) -> list[Gap]:
+def _passed_over(record: HuntRecord, item: Due) -> list[Gap]:
+    """The gaps between what was judged so far, or the oldest data, and a newer slot."""
     if record.watermark is not None:
         missing = [
             slot_window(key)
@@ -208,17 +247,10 @@ def _gaps(record: HuntRecord, item: Due) -> list[Gap]:
             if not pending(record.slots.get(key, Slot()))
             and record.slots.get(key, Slot()).revision < 0
         ]
-        return _merged(missing, NO_DATA)
+        return [Gap(window.start, window.end, NO_DATA) for window in missing]
     older = [slot_window(key).start for key, slot in record.slots.items() if slot.changed]
     first = min(older, default=item.slot.start)
     return [Gap(first, item.slot.start, FIRST_START)] if first < item.slot.start else []
-
-
-def _without(gaps: tuple[Gap, ...], slot: Window) -> tuple[Gap, ...]:
-    """Late data filled a gap: what is left of it on both sides."""
-    left = [replace(gap, end=min(gap.end, slot.start)) for gap in gaps if gap.start < slot.start]
-    right = [replace(gap, start=max(gap.start, slot.end)) for gap in gaps if gap.end > slot.end]
-    return tuple(sorted({*left, *right}, key=lambda gap: gap.start))
 
 
 def _keys_between(like: str, start: datetime, end: datetime) -> list[str]:
@@ -228,23 +260,20 @@ def _keys_between(like: str, start: datetime, end: datetime) -> list[str]:
     return [(start + n * step).strftime(form) for n in range(count)]
 
 
-def _merged(windows: list[Window], reason: str) -> list[Gap]:
-    gaps: list[Gap] = []
-    for window in windows:
-        if gaps and gaps[-1].end == window.start:
-            gaps[-1] = replace(gaps[-1], end=window.end)
-        else:
-            gaps.append(Gap(window.start, window.end, reason))
-    return gaps
-
-
 def forget(record: HuntRecord, now: datetime) -> HuntRecord:
-    """The record without slots and gaps older than 35 days: it stays small for ever."""
-    oldest = now - REMEMBERED - timedelta(days=1)
-    kept = {key: slot for key, slot in record.slots.items() if slot_window(key).end >= oldest}
-    gaps = tuple(gap for gap in record.gaps if gap.end >= oldest)
-    changed = len(kept) < len(record.slots) or len(gaps) < len(record.gaps)
-    return replace(record, slots=kept, gaps=gaps) if changed else record
+    """The record without slots older than 35 days: it stays small for ever.
+
+    Of those that were never judged their gap stays, of days without data nothing does.
+    """
+    oldest = gaps.oldest_slot(now)
+    kept = {key: slot for key, slot in record.slots.items() if slot_window(key).end > oldest}
+    held = [gap for gap in record.gaps if gap.end >= oldest or gap.reason != NO_DATA]
+    if len(kept) == len(record.slots) and len(held) == len(record.gaps):
+        return record
+    if record.watermark is not None:
+        record = _left_alone(record, min(oldest, record.watermark), gaps.TOO_OLD)
+        held = [gap for gap in record.gaps if gap.end >= oldest or gap.reason != NO_DATA]
+    return replace(record, slots=kept, gaps=tuple(held))
 
 
 def shares(runs_due: Mapping[str, datetime], now: datetime) -> list[str]:

@@ -148,6 +148,9 @@ class Settings:
         _workspace, "workspace that holds the findings table; default: the first of WORKSPACES", ""
     )
     stream: str = _setting(_text, "stream of the data collection rule", "Custom-TidehuntFindings")
+    health_stream: str = _setting(
+        _text, "stream of the same rule for the health table", "Custom-TidehuntHealth"
+    )
     query_endpoint: str = _setting(
         _endpoint, "Log Analytics query endpoint", "https://api.loganalytics.azure.com/v1"
     )
@@ -194,6 +197,22 @@ class Settings:
     stale_turn_seconds: float = _setting(
         _number(5, 86_400), "age of the last turn at which any event takes one itself", 300.0
     )
+    heartbeat_seconds: float = _setting(
+        _number(1, 900), "how often a turn sends a heartbeat to the health table", 300.0
+    )
+    late_seconds: float = _setting(
+        _number(60, 604_800), "how late a hunt or a run may be before an alarm says so", 7200.0
+    )
+    dark_seconds: float = _setting(
+        _number(60, 2_592_000),
+        "how long a table that had data may be silent, if that is longer than it usually is",
+        21_600.0,
+    )
+    events: str = _setting(
+        _choice("expected", "none"),
+        "none: timers only, on purpose; no alarm says that events are missing",
+        "expected",
+    )
     unknown_seconds: float = _setting(
         _number(1, 3600), "wait before a submission with a lost answer is looked up", 120.0
     )
@@ -215,17 +234,29 @@ class Settings:
 
     jobs_at_once: int = _setting(_count(1, 200), "Spark jobs at one time", 5)
     jobs_a_day: int = _setting(_count(1, 10_000), "Spark jobs a UTC day", 300)
-    runs_a_hunt_a_day: int = _setting(_count(1, 10_000), "runs of one hunt a UTC day", 30)
+    vcore_hours_a_day: float = _setting(
+        _number(1, 1_000_000), "vCore hours of Spark jobs a UTC day, reserved at their worst", 500.0
+    )
+    runs_a_hunt_a_day: int = _setting(
+        _count(1, 10_000), "runs of one hunt in one workspace a UTC day", 30
+    )
     findings_a_run: int = _setting(_count(1, 1_000_000), "findings delivered a run", 10_000)
     megabytes_a_day: int = _setting(_count(1, 1_000_000), "MB sent to the workspace a UTC day", 500)
     incidents_a_run: int = _setting(_count(0, 1000), "incidents opened a run", 20)
-    incidents_a_day: int = _setting(_count(0, 3000), "incidents opened a UTC day", 200)
+    incidents_a_day: int = _setting(
+        _count(0, 3000), "incidents opened a UTC day; roll-ups may add a tenth", 200
+    )
 
     executors: int = _setting(_count(1, 200), "Spark executors of a job", 2)
     executor_cores: int = _setting(_count(1, 64), "cores of an executor", 4)
     executor_memory: str = _setting(_text, "memory of an executor", "28g")
     driver_cores: int = _setting(_count(1, 64), "cores of the driver", 4)
     driver_memory: str = _setting(_text, "memory of the driver", "28g")
+
+    @property
+    def job_cores(self) -> int:
+        """Cores that a job asks of the pool: its driver's and its executors'."""
+        return self.driver_cores + self.executors * self.executor_cores
 
     @property
     def exports_account(self) -> str:
@@ -264,7 +295,24 @@ def load(environment: Mapping[str, str]) -> tuple[Settings | None, list[Fault]]:
             faults.append(Fault(name, "is not set", f"give {item.metadata['help']}"))
     faults.extend(_unknown(environment))
     faults.extend(_no_room(values))
+    faults.extend(_no_job(values))
     return (None, faults) if faults else (Settings(**values), [])
+
+
+def _no_job(values: Mapping[str, Any]) -> list[Fault]:
+    """A job is reserved at its worst: a cap below that of one job lets nothing ever start."""
+
+    def given(name: str) -> Any:
+        return values.get(name, getattr(Settings, name))
+
+    cores = given("driver_cores") + given("executors") * given("executor_cores")
+    worst, cap = cores * given("run_deadline_seconds") / 3600, given("vcore_hours_a_day")
+    if worst <= cap:
+        return []
+    name = environment_name("vcore_hours_a_day")
+    what = f"is {cap:g}, and one job may use {worst:g}"
+    deadline = environment_name("run_deadline_seconds")
+    return [Fault(name, what, f"raise it, or lower {deadline} or the cores of a job")]
 
 
 def _no_room(values: Mapping[str, Any]) -> list[Fault]:

@@ -6,66 +6,77 @@ import itertools
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared import contract as c
 from shared import schedule
+from shared.archive import ended_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
-from shared.errors import BadInput, Conflict, TidehuntError
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.hunt_specs import parameters, tables_of
 from shared.intake import refresh
 from shared.model import HuntSpec, Run, Sweeps
-from shared.records import SWEEPS, done_path, run_path
+from shared.pauses import paused
+from shared.quarantine import level
+from shared.records import SWEEPS, Records, done_path, run_path
 from shared.schedule import Due
 from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.starts")
 
 
-def start_due(turn: Turn, busy: Collection[str]) -> None:
+def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, HuntRecord]]) -> None:
     """Save a waiting run for every slot that is due. One hunt's trouble spares the others.
 
     `busy` are the ids of unfinished runs: their slots wait for them. Before the lake was listed
     once nothing starts: which slot is the newest, and what its window holds, is not known yet.
+    `seen` gets each hunt's time line as it is left.
     """
-    sweeps = turn.deployment.records.load(Sweeps, SWEEPS)
-    if sweeps is None or sweeps.value.month is None:
+    sweeps = turn.deployment.records.the_one(Sweeps(), SWEEPS)
+    if sweeps is None or sweeps.value.month is None or paused(turn.deployment.records):
         return
     for spec in turn.deployment.hunts:
         for workspace in turn.deployment.settings.workspaces:
             if spec.status not in ("live", "shadow") or not turn.has_room():
                 continue
             try:
-                _start_slots(turn, spec, workspace, busy)
+                seen.append((spec, _start_slots(turn, spec, workspace, busy)))
             except TidehuntError as error:
-                log.error("hunt %s in %s: %s", spec.module, workspace, error)
+                log.log(level(error), "hunt %s in %s: %s", spec.module, workspace, error)
             except Exception:
                 log.exception("hunt %s in %s: unexpected", spec.module, workspace)
 
 
-def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> None:
+def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> HuntRecord:
     deployment, now = turn.deployment, turn.now()
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
         known = deployment.records.save(known, _acquainted(turn, spec, workspace, known.value))
-    due = _due_of(turn, spec, known.value, busy)
+    kept, due = known, _due_of(turn, spec, known.value, busy)
     if due:
         # Events may be lost and a sweep may have met a landing half way: look before spending.
         _look_again(turn, spec, workspace, due)
-    kept = deployment.records.hunt(spec.guid, workspace)
+        kept = deployment.records.hunt(spec.guid, workspace)
     record = schedule.forget(kept.value, now)
-    for item in _due_of(turn, spec, record, busy):
-        if not turn.has_room() or not reserve_run(turn, spec):
+    for item in _due_of(turn, spec, record, busy) if due else ():
+        if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
         run = live_run(turn, spec, workspace, item)
-        created = create(deployment, run)
+        try:
+            found = create(deployment, run)
+        except Quarantined:
+            # This slot waits for a person, the others do not.
+            reserve_run(turn, spec, workspace, -1)
+            continue
         # A crash here finds the run again by its id, which the slot and revision determine.
-        record = schedule.judged(record, item, run.id, created)
+        record = once_judged(deployment.records, record, item, found)
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
+    record = schedule.skipped(spec, record)
     if record != kept.value:
         deployment.records.save(kept, record)
+    return record
 
 
 def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) -> HuntRecord:
@@ -76,7 +87,7 @@ def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) 
         try:
             landed = turn.deployment.records.day(workspace, table, day).value.hours
         except BadInput as error:
-            log.error("a day is left out: %s", error)
+            log.log(level(error), "a day is left out: %s", error)
             continue
         record = schedule.touch(spec, record, landed, now)
     return record
@@ -98,21 +109,25 @@ def _look_again(turn: Turn, spec: HuntSpec, workspace: str, due: Sequence[Due]) 
         refresh(turn, workspace, table, sorted(days, reverse=True))
 
 
-def reserve_run(turn: Turn, spec: HuntSpec) -> bool:
-    """A run is reserved before it is saved; False when the hunt's runs of the day are used up."""
+def reserve_run(turn: Turn, spec: HuntSpec, workspace: str, runs: int = 1) -> bool:
+    """A run is reserved before it is saved; False when the hunt's runs there are used up today.
+
+    A negative number gives back what was not used.
+    """
     kept = turn.deployment.records.budget(c.day_key(turn.now()))
-    used = kept.value.runs.get(spec.guid, 0)
-    if used >= turn.deployment.settings.runs_a_hunt_a_day:
-        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY reached: %s waits for tomorrow", spec.module)
+    place = c.workspace_key(workspace)
+    key = f"{spec.guid}/{place[-8:]}"  # short: many hunts in many workspaces share the document
+    used = kept.value.runs.get(key, 0)
+    if runs > 0 and used >= turn.deployment.settings.runs_a_hunt_a_day:
+        log.warning("TIDEHUNT_RUNS_A_HUNT_A_DAY: %s in %s waits for tomorrow", spec.module, place)
         return False
-    runs = {**kept.value.runs, spec.guid: used + 1}
-    turn.deployment.records.save(kept, replace(kept.value, runs=runs))
+    reserved = {**kept.value.runs, key: max(0, used + runs)}
+    turn.deployment.records.save(kept, replace(kept.value, runs=reserved))
     return True
 
 
 def live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
     """The run for a due slot; its id follows from hunt, workspace, slot and revision."""
-    coalesce = 0.0 if item.by_schedule else turn.deployment.settings.coalesce_seconds
     hour = f"-h{item.key[8:]}" if len(item.key) > 8 else ""
     place = c.workspace_key(workspace)
     return Run(
@@ -129,20 +144,58 @@ def live_run(turn: Turn, spec: HuntSpec, workspace: str, item: Due) -> Run:
         created=turn.now(),
         params=parameters(spec, {}),
         incidents=spec.status == "live",
-        next_at=turn.later(coalesce),
+        next_at=turn.later(_wait(turn, item)),
     )
 
 
-def create(deployment: Deployment, run: Run) -> datetime:
-    """Save a run, unless it is there already; when the one that is there was created."""
-    ended = deployment.records.load(Run, done_path(run.id))
+def _wait(turn: Turn, item: Due) -> float:
+    """Seconds that a run waits for others to share its job; what was missed has waited enough."""
+    settings = turn.deployment.settings
+    as_usual = timedelta(seconds=settings.settle_seconds + settings.coalesce_seconds)
+    if item.by_schedule:
+        return 0.0
+    missed = item.revision == 0 and turn.now() - item.slot.end > as_usual
+    return settings.coalesce_seconds / 4 if missed else settings.coalesce_seconds
+
+
+def create(deployment: Deployment, run: Run) -> Run:
+    """Save a run, unless it is there already; the one that is there then.
+
+    A slot is judged by one run at a time, be it live or backfill: they share their ids.
+    """
+    ended = ended_run(deployment.records, run.id, deployment.clock())
     if ended is not None:
         log.info("run has ended already: %s", run.id)
-        return ended.value.created
+        return ended.value
+    other = replace(run, kind="live" if run.kind == "backfill" else "backfill")
+    taken = deployment.records.load(Run, run_path(other)) if run.kind != "adhoc" else None
+    if taken is not None:
+        log.info("run is there already: %s", run.id)
+        return taken.value
     try:
         deployment.records.ledger.create(run_path(run), encode(run))
     except Conflict:
         log.info("run is there already: %s", run.id)
         found = deployment.records.load(Run, run_path(run))
-        return found.value.created if found else run.created
-    return run.created
+        return found.value if found else run
+    return run
+
+
+def once_judged(records: Records, record: HuntRecord, item: Due, run: Run) -> HuntRecord:
+    """The record once a run for a slot is saved, however far that run has come.
+
+    One that was saved by a turn that could not say so may have ended since: whoever put it away
+    did not find it in its slot, and declared no gap.
+    """
+    after = schedule.judged(record, item, run.id, run.created)
+    return once_ended(records, after, run) if run.status in ("failed", "cancelled") else after
+
+
+def once_ended(records: Records, record: HuntRecord, run: Run) -> HuntRecord:
+    """The record once a run has failed or was cancelled: what no revision has judged is a gap."""
+    stem = run.id.removesuffix(f"-r{run.revision}")
+    for revision in range(run.revision):
+        earlier = records.load(Run, done_path(f"{stem}-r{revision}"))
+        if earlier is not None and earlier.value.status == "done":
+            return record
+    return schedule.unjudged(record, run.id, run.slot, f"run {run.id} {run.status}")

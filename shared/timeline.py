@@ -1,4 +1,4 @@
-"""What is remembered of time: a hunt's slots and gaps, and what each hour of each table holds."""
+"""What is remembered of time: slots, gaps and fills, and what each hour of each table holds."""
 
 from __future__ import annotations
 
@@ -40,6 +40,43 @@ class HuntRecord:
     slots: Mapping[str, Slot] = field(default_factory=dict)
     """Slot key (`yyyymmdd` or `yyyymmddhh`) -> what is known; the last 35 days."""
     gaps: tuple[Gap, ...] = ()
+    begins: datetime | None = None
+    """Gaps before this moment were too many to remember; None: none was forgotten."""
+
+
+@dataclass(frozen=True)
+class Fill:
+    """What `gap fill` asked for in one workspace, and how far it is; newest slots first."""
+
+    id: str
+    hunt: str
+    """The hunt's module name when it was asked."""
+    hunt_guid: str
+    workspace: str
+    start: datetime
+    end: datetime
+    """Slots in `[start, end)` that nobody judged are to be judged."""
+    asked: datetime
+    incidents: bool = False
+    left: datetime | None = None
+    """What is left ends here; None: nothing is done yet."""
+    started: int = 0
+    """Slots that got their run."""
+    empty: int = 0
+    """Slots that the lake holds nothing of: they stay gaps."""
+    judged: int = 0
+    """Slots that somebody judged before."""
+    reason: str = ""
+    """Why it waits, or how it ended."""
+    cancelled: str = ""
+    """Why a person gave it up; the next turn ends it."""
+
+
+@dataclass(frozen=True)
+class Fills:
+    """Fills that ended last, newest first."""
+
+    ended: tuple[Fill, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Job:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job that the plan describes; its exit code."""
-    began = time.monotonic()
+    began, since = time.monotonic(), datetime.now(UTC)
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1:
         return _stop(BAD_PLAN, "give one argument: the URL of plan.json")
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _stop(TOO_LATE, f"{plan.job_id}: the deadline {plan.deadline} had passed before")
     if not claim(lake, plan):
         return _stop(CLAIMED, f"{plan.job_id} has been started by somebody else")
-    watch_deadline(plan)
+    watch_deadline(plan, since)
     configure(session, plan)
     run_job(Job(session, lake, plan, timings={"session_s": time.monotonic() - began}))
     return 0
@@ -125,12 +125,16 @@ def claim(lake: Lake, plan: Plan) -> bool:
         return False
 
 
-def watch_deadline(plan: Plan) -> None:
-    """End the process when the deadline passes, whatever Spark is doing: spend is bounded."""
-    left = (plan.deadline - datetime.now(UTC)).total_seconds()
+def watch_deadline(plan: Plan, began: datetime) -> None:
+    """End the process when its time is over, whatever Spark is doing: spend is bounded.
+
+    Nobody else may be there to do it: the reservation of the job ends with this deadline.
+    """
+    ends = plan.ends(began)
+    left = (ends - datetime.now(UTC)).total_seconds()
 
     def end() -> None:
-        _stop(TOO_LATE, f"{plan.job_id}: the deadline {plan.deadline} has passed")
+        _stop(TOO_LATE, f"{plan.job_id}: the deadline {ends} has passed")
         os._exit(TOO_LATE)
 
     timer = threading.Timer(max(0.0, left), end)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import contract as c
+
+LONGEST_RUN = 86_400.0
+"""Seconds; what the setting of the run deadline allows."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """Runs with frozen spec and parameters, hours with fingerprints, a deadline."""
+    """Runs with frozen spec and parameters, hours with fingerprints, two deadlines.
+
+    The job ends at `deadline`, or `run_seconds` after it began: whichever comes first.
+    """
 
     job_id: str
     code_hash: str
     created: datetime
     deadline: datetime
+    run_seconds: float | None
+    """None in a plan of the release before."""
     results: str
     tables_root: str
     exports_host: str
@@ -71,6 +79,12 @@ class Plan:
     max_findings: int
     tables: Mapping[str, tuple[Hour, ...]]
     runs: tuple[Run, ...]
+
+    def ends(self, began: datetime) -> datetime:
+        """When a job that began then has to be over."""
+        if self.run_seconds is None:
+            return self.deadline
+        return min(self.deadline, began + timedelta(seconds=self.run_seconds))
 
     def hours(self, table: str) -> tuple[Hour, ...]:
         """The hours of a table that hold blobs, oldest first; none for a table without."""
@@ -102,6 +116,7 @@ def _plan(body: Any) -> Plan:
         code_hash=_text(body["code_hash"]),
         created=_moment(body["created"]),
         deadline=_moment(body["deadline"]),
+        run_seconds=_seconds(body["run_seconds"]) if "run_seconds" in body else None,
         results=_text(body["results"]).rstrip("/"),
         tables_root=_text(body["tables_root"]).rstrip("/"),
         exports_host=_text(body["exports_host"]),
@@ -184,6 +199,12 @@ def _count(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise TypeError(f"count: {value!r}")
     return value
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 < value <= LONGEST_RUN:
+        raise TypeError(f"number of seconds: {value!r}")
+    return float(value)
 
 
 def _matching(pattern: Any, value: Any) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
@@ -22,6 +23,9 @@ from spark.plan import Plan, Run
 
 PART_BYTES = 5_000_000
 TITLE_CHARACTERS = 500
+WITHHELD = "withheld"
+ENTITIES = 10
+"""In a flood, one entity's share of what is delivered is one of so many."""
 _TIME = "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'"
 _AS_IT_IS = (T.StringType, T.IntegerType, T.LongType, T.ShortType, T.ByteType)
 _OBJECT = (T.StructType, T.MapType)
@@ -49,7 +53,7 @@ class Written:
 
 
 def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
-    """A hunt's findings -> Score, FindingId, Line; what is below the lowest band is dropped.
+    """A hunt's findings -> Score, FindingId, Entity, Line; below the lowest band they are dropped.
 
     ValueError names the columns that the hunt owes, or that no reader would take.
     """
@@ -60,6 +64,7 @@ def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
         .filter(F.col("Severity").isNotNull())
         .withColumn("FindingKey", uuid5(_identity_text(found, run, workspace_key)))
         .withColumn("FindingId", uuid5(F.concat("FindingKey", F.lit(f"|{run.slot[0]:%Y%m%d%H}"))))
+        .withColumn("Entity", F.col(_entity(run)).cast("string"))
     )
     evidence = finite(F.col("Evidence"), found.schema["Evidence"].dataType)
     lines = named.withColumn("Line", _line(named, run, evidence)).withColumn(
@@ -70,11 +75,16 @@ def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
     )
     first = W.partitionBy("FindingId").orderBy(F.col("Score").desc(), F.col("Line"))
     return (
-        lines.select("Score", "FindingId", "Line")
+        lines.select("Score", "FindingId", "Entity", "Line")
         .withColumn("Rank", F.row_number().over(first))
         .filter(F.col("Rank") == 1)
-        .select("Score", "FindingId", "Line")
+        .select("Score", "FindingId", "Entity", "Line")
     )
+
+
+def _entity(run: Run) -> str:
+    """The column of the entity that a flood is cut by: the first that the spec maps."""
+    return (*run.hunt.entity_columns, *run.hunt.finding_key)[0]
 
 
 def _check_columns(found: DataFrame, run: Run) -> None:
@@ -168,54 +178,75 @@ def _line(named: DataFrame, run: Run, evidence: Column) -> Column:
 
 
 def write_findings(lake: Lake, folder: str, lines: DataFrame, most: int) -> Written:
-    """Write the best `most` findings as parts, and what is above that into `withheld/`."""
-    best = lines.orderBy(F.col("Score").desc(), F.col("FindingId")).limit(most)
-    parts, last = _write_parts(lake, folder, best.toLocalIterator())
+    """Write at most `most` findings as parts, best first, and the others into `withheld/`.
+
+    `lines` has Score, FindingId, Entity and Line.
+    """
+    # On disk: a flood has no room in memory, and would else be computed for every use.
+    lines = lines.persist(StorageLevel.DISK_ONLY)
+    try:
+        found = lines.count()
+        if found <= most:
+            return Written(tuple(_write_best(lake, folder, lines, most)), found, 0)
+        return _write_flood(lake, folder, lines, most, found)
+    finally:
+        lines.unpersist()
+
+
+def _write_flood(lake: Lake, folder: str, lines: DataFrame, most: int, found: int) -> Written:
+    chosen = choose(lines, most).persist(StorageLevel.DISK_ONLY)
+    try:
+        named = F.broadcast(chosen)
+        best = lines.join(named, on="FindingId", how="left_semi")
+        parts = tuple(_write_best(lake, folder, best, most))
+        rest = lines.join(named, on="FindingId", how="left_anti")
+        rest.select("Line").write.mode("overwrite").text(f"{folder}/{WITHHELD}")
+    finally:
+        chosen.unpersist()
     rows = sum(part.rows for part in parts)
-    withheld = lines.count() - rows if rows == most else 0
-    if withheld:
-        _write_withheld(folder, lines, last)
-    return Written(tuple(parts), rows, withheld)
+    return Written(parts, rows, found - rows)
 
 
-def _write_parts(
-    lake: Lake, folder: str, rows: Iterable[Any]
-) -> tuple[list[Part], tuple[float, str] | None]:
-    """The parts, and score and id of the last finding in them."""
-    parts: list[Part] = []
-    last: tuple[float, str] | None = None
-    for batch in _batches(rows):
-        content = b"".join(line for _, line in batch)
-        name = f"part-{len(parts):05d}.jsonl"
+def choose(lines: DataFrame, most: int) -> DataFrame:
+    """FindingId of the `most` findings to deliver: the best, but of one entity only a share.
+
+    What an entity has above its share comes after all others: whoever makes one host look bad ten
+    thousand times does not hide another host.
+    """
+    best_first = (F.col("Score").desc(), F.col("FindingId"))
+    within = W.partitionBy("Entity").orderBy(*best_first)
+    above_share = F.row_number().over(within) > max(1, most // ENTITIES)
+    return (
+        lines.select("FindingId", "Score", "Entity")
+        .withColumn("AboveShare", above_share)
+        .orderBy("AboveShare", *best_first)
+        .limit(most)
+        .select("FindingId")
+    )
+
+
+def _write_best(lake: Lake, folder: str, lines: DataFrame, most: int) -> Iterator[Part]:
+    # With a limit it is one partition, else each partition that holds nothing is a job.
+    best = lines.orderBy(F.col("Score").desc(), F.col("FindingId")).limit(most).select("Line")
+    for number, batch in enumerate(_batches(row["Line"] for row in best.toLocalIterator())):
+        content = b"".join(batch)
+        name = f"part-{number:05d}.jsonl"
         lake.write(f"{folder}/{name}", content)
-        digest = hashlib.sha256(content).hexdigest()
-        parts.append(Part(name, len(content), len(batch), digest))
-        last = batch[-1][0]
-    return parts, last
+        yield Part(name, len(content), len(batch), hashlib.sha256(content).hexdigest())
 
 
-def _batches(rows: Iterable[Any]) -> Iterator[list[tuple[tuple[float, str], bytes]]]:
-    batch: list[tuple[tuple[float, str], bytes]] = []
+def _batches(lines: Iterable[str]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
     size = 0
-    for row in rows:
-        line = row["Line"].encode() + b"\n"
+    for text in lines:
+        line = text.encode() + b"\n"
         if batch and size + len(line) > PART_BYTES:
             yield batch
             batch, size = [], 0
-        batch.append(((row["Score"], row["FindingId"]), line))
+        batch.append(line)
         size += len(line)
     if batch:
         yield batch
-
-
-def _write_withheld(folder: str, lines: DataFrame, last: tuple[float, str] | None) -> None:
-    """What comes after the last finding of the parts, by the same order."""
-    after = F.lit(True)
-    if last is not None:
-        score, finding_id = (F.lit(value) for value in last)
-        same = F.col("Score") == score
-        after = (F.col("Score") < score) | (same & (F.col("FindingId") > finding_id))
-    lines.filter(after).select("Line").write.mode("overwrite").text(f"{folder}/withheld")
 
 
 def write_manifest(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,7 +26,8 @@ TABLES = (
 )
 
 SHARING = ("contract", "hunts")
-LONGEST = ("test_whole_loop", "hunts", "test_simulation", "test_bad_input", "contract")
+LONGEST = ("test_whole_loop", "hunts", "test_simulation", "test_bad_input", "contract",
+           "test_crash_points")  # fmt: skip
 
 PYSPARKS_OWN = (
     # It leaves the sockets open over which a driver collects rows.
@@ -32,19 +35,29 @@ PYSPARKS_OWN = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Warnings are errors, but for pyspark's own; each process of `make test` takes whole rooms.
-
-    A room is what shares costly fixtures: a folder with a conftest of its own or the Spark session,
-    elsewhere a file. The longest come first, so that both processes end together.
-    """
+    """Warnings are errors, but for pyspark's own. The longest come first: see `Rooms`."""
     for item in items:
         if "session" in getattr(item, "fixturenames", ()):
             for warning in PYSPARKS_OWN:
                 item.add_marker(pytest.mark.filterwarnings(warning))
-        item.add_marker(pytest.mark.xdist_group(_room(item.path)))
     items.sort(key=lambda item: _rank(_room(item.path)))
+
+
+class Rooms(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Each process of `make test` takes whole rooms, so that both end together.
+
+    A room is what shares costly fixtures: a folder with the Spark session or a conftest of its own,
+    elsewhere a file.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _room(Path(nodeid.split("::", maxsplit=1)[0]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Rooms:
+    """How tests are shared among processes."""
+    return Rooms(config, log)
 
 
 def _room(path: Path) -> str:

@@ -6,14 +6,17 @@ import ast
 import json
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from shared import contract
+from shared import contract, health_rows
+from shared.alarms import Alarm
+from shared.arrivals import Arrivals
 from shared.delivery import row_of
-from shared.model import Run, Window
+from shared.model import Budget, Job, Run, Window
 from tests.sources import ROOT, below, committed, imported, listed, sources, tree
 
 FILE_LINES, FUNCTION_LINES, APP_LINES = 350, 60, 100
@@ -213,6 +216,26 @@ def test_the_findings_table_has_the_columns_that_rows_have() -> None:
 
     assert {column["name"] for column in stream["columns"]} == set(row)
     assert len(stream["columns"]) == len(row)
+
+
+def test_the_health_table_has_the_columns_that_rows_have() -> None:
+    stream = json.loads((ROOT / "infra" / "health-stream.json").read_text("utf-8"))
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    span = Window(now, now)
+    run = Run("r", "h", "g", "w", "live", span, span, 0, "delivering", now, now)
+    waiting = replace(run, status="waiting")
+    job = Job("j", "w", (), "ended", now, now, started=now)
+    pulse = health_rows.Pulse(now, 0, Arrivals(), Budget("20260302"), 0, 0)
+    rows = [
+        health_rows.heartbeat("d", pulse, [run, waiting], now),
+        health_rows.run_ended("d", run, job, now),
+        health_rows.alarm_row("d", health_rows.RAISED, Alarm("RunHeld", "r", now), now),
+    ]
+
+    assert {column["name"] for column in stream["columns"]} == {
+        name for row in rows for name in row
+    }
+    assert len(stream["columns"]) == len({column["name"] for column in stream["columns"]})
 
 
 def test_roles_name_the_containers_of_the_contract() -> None:

@@ -42,6 +42,18 @@ class AppClient:
         path = f"/api/runs/{quote(run_id, safe='')}/{change}"
         return dict(self._ask("POST", path, body={"reason": reason}, accept=(202,)))
 
+    def pause(self, change: str, reason: str) -> Json:
+        """`POST /api/pause` or `/api/resume`."""
+        return dict(self._ask("POST", f"/api/{change}", body={"reason": reason}, accept=(202,)))
+
+    def gaps(self) -> Json:
+        """`GET /api/gaps`."""
+        return dict(self._ask("GET", "/api/gaps"))
+
+    def fill_gaps(self, **asked: Any) -> Json:
+        """`POST /api/gaps/fill`; with `estimate` nothing is asked for."""
+        return dict(self._ask("POST", "/api/gaps/fill", body=asked, accept=(200, 202)))
+
     def functions(self) -> list[Json]:
         """The functions that the host found."""
         return list(self._ask("GET", "/admin/functions"))

@@ -13,7 +13,7 @@ from types import FrameType
 
 from shared import __version__
 from shared.errors import TidehuntError
-from workbench import commands, hunt_command, run_commands
+from workbench import commands, gap_commands, hunt_command, run_commands
 from workbench.home import unwritable
 
 EPILOG = """\
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_status(verbs)
     _add_changes(verbs)
+    _add_gaps(verbs)
     _add_report(verbs)
     _add_clean(verbs)
     return top
@@ -161,10 +162,42 @@ def _add_changes(verbs: Verbs[argparse.ArgumentParser]) -> None:
     redrive = _verb(verbs, "redrive", "judge the slot of a failed or cancelled run again, now")
     abandon = _verb(verbs, "abandon", "give an unfinished run up", "Its slot becomes a gap.")
     abandon.add_argument("--reason", required=True, metavar="WHY", help="kept with the run")
+    pause = _verb(
+        verbs,
+        "pause",
+        "let nothing new start, until `tidehunt resume`",
+        "What runs is watched to its end and delivered; what is due waits, and nothing is lost.",
+    )
+    pause.add_argument("--reason", required=True, metavar="WHY", help="shown by every status")
+    resume = _verb(verbs, "resume", "end the pause: what is due starts", "The newest slots first.")
+    resume.add_argument("--reason", default="", metavar="WHY", help="kept in the log")
+    for verb in (pause, resume):
+        verb.set_defaults(work=run_commands.pause, change=verb.prog.split()[-1])
     for verb, change in ((release, "release"), (redrive, "redrive"), (abandon, "cancel")):
         verb.set_defaults(work=run_commands.change, change=change)
     for verb in (explain, release, redrive, abandon):
         verb.add_argument("run_id", metavar="RUN", help="its id, as `tidehunt status` shows it")
+
+
+def _add_gaps(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    gap = verbs.add_parser("gap", help="slots that nobody judged", description=gap_commands.__doc__)
+    kinds = gap.add_subparsers(dest="gap", metavar="WHAT", required=True)
+    listed = _verb(kinds, "list", "slots that nobody judged, with the reason, and fills under way")
+    listed.add_argument("--json", action="store_true", help="print the API's answer")
+    listed.set_defaults(work=gap_commands.gap_list)
+    fill = _verb(
+        kinds,
+        "fill",
+        "judge slots that nobody judged, after telling what it costs",
+        "Newest first, a few at a time, beside the live runs. `tidehunt abandon FILL` stops it.",
+    )
+    fill.add_argument("--hunt", required=True, help="name of the hunt, e.g. beaconing")
+    fill.add_argument("--from", dest="first", metavar="YYYY-MM-DD", help="first day to judge")
+    fill.add_argument("--to", dest="last", metavar="YYYY-MM-DD", help="last day to judge")
+    fill.add_argument("--workspace", help="name or resource id (default: all)")
+    fill.add_argument("--incidents", action="store_true", help="open incidents for old findings")
+    fill.add_argument("--yes", action="store_true", help="do not ask")
+    fill.set_defaults(work=gap_commands.gap_fill)
 
 
 def _add_report(verbs: Verbs[argparse.ArgumentParser]) -> None:

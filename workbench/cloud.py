@@ -211,8 +211,9 @@ class LocalCloud:
             submit=self._submit,
         )
         opening.callback(spark.stop)
-        findings = stream(self._load("findings-stream.json"))
-        store = logs.Logs(self.home, rules={RULE: logs.Rule(self._workspaces[0], (findings,))})
+        declared = ("findings-stream.json", "health-stream.json")
+        streams = tuple(stream(self._load(name)) for name in declared)
+        store = logs.Logs(self.home, rules={RULE: logs.Rule(self._workspaces[0], streams)})
         opening.callback(store.close)
         hunted = sentinel.Sentinel(self.home, workspaces=self._workspaces)
         opening.callback(hunted.close)

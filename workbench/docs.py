@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -68,15 +68,17 @@ def _read(path: Path) -> str:
 
 def commands() -> str:
     """The commands of `tidehunt`, as its help tells them."""
-    verbs = next(
-        action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)
-    )
-    helps = {str(choice.dest): str(choice.help) for choice in verbs._choices_actions}
-    rows = [
-        (f"`tidehunt {name}`", f"{helps[name]}", _options(verb))
-        for name, verb in verbs.choices.items()
-    ]
-    return table(("command", "what it does", "options"), rows)
+    return table(("command", "what it does", "options"), list(_verbs(cli.parser(), "tidehunt")))
+
+
+def _verbs(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, str, str]]:
+    """Rows of the verbs below a command, and of those below a verb."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {str(choice.dest): str(choice.help) for choice in action._choices_actions}
+            for word, verb in action.choices.items():
+                below = list(_verbs(verb, f"{name} {word}"))
+                yield from below or [(f"`{name} {word}`", helps[word], _options(verb))]
 
 
 def _options(verb: argparse.ArgumentParser) -> str:

@@ -93,6 +93,7 @@ def _facts(spec: HuntSpec) -> list[tuple[str, str]]:
         "reads": _reads(spec),
         "starts": _starts(spec),
         "judges": f"one {spec.slot} at a time, looking back {spec.lookback_days} days",
+        "after an outage": _catches_up(spec),
         "severity": ", ".join(f"{name} from a score of {score:g}" for name, score in bands),
         "a finding is": _columns(spec.finding_key),
         "an incident groups by": _columns(spec.case_key or spec.finding_key),
@@ -112,6 +113,13 @@ def _starts(spec: HuntSpec) -> str:
     ways = [f"by the schedule `{spec.schedule}` (UTC)"] if spec.schedule else []
     ways += ["when new data has landed and settled"] if spec.arrival else []
     return ", and ".join(ways) or "only when somebody asks"
+
+
+def _catches_up(spec: HuntSpec) -> str:
+    if spec.catch_up is None:
+        return f"judges every {spec.slot} that was missed, newest first"
+    newest = f"{spec.catch_up} newest {spec.slot}s" if spec.catch_up > 1 else f"newest {spec.slot}"
+    return f"judges the {newest}; what lies further back is a declared gap"
 
 
 def _columns(names: Iterable[str]) -> str:

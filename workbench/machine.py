@@ -41,6 +41,8 @@ HURRIED: Mapping[str, str] = {
     "TIDEHUNT_GRACE_SECONDS": "5",
     "TIDEHUNT_RETRY_SECONDS": "2",
     "TIDEHUNT_UNKNOWN_SECONDS": "5",
+    # What is landed once falls silent, and on purpose.
+    "TIDEHUNT_DARK_SECONDS": "2592000",
 }
 SMALL: Mapping[str, str] = {
     "TIDEHUNT_EXECUTORS": "1",
@@ -115,6 +117,7 @@ class Machine:
             "TIDEHUNT_INCIDENT_ROUTE": "arm",
             "TIDEHUNT_REFERENCE_FOLDER": str(self.home.references),
             "TIDEHUNT_CODE_HASH": code_hash,
+            "TIDEHUNT_EVENTS": "none" if self.events and self.events.drop else "expected",
             **_given_settings(),
             **self.overrides,
         }
@@ -190,6 +193,10 @@ class Machine:
         """Kill the app's process, as a crash or a lost machine would."""
         if self._process is not None:
             self._process.kill()
+
+    def app_pid(self) -> int:
+        """Id of the app's process, for those who measure it. 0 when there is none."""
+        return self._process.pid if self._process is not None else 0
 
     def app_is_alive(self) -> bool:
         """False when the app's process has ended."""

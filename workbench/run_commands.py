@@ -1,4 +1,4 @@
-"""`tidehunt held`, `explain`, `release`, `redrive`, `abandon`: one run, and what to do about it."""
+"""`tidehunt held`, `explain`, `release`, `redrive`, `abandon`, `pause`, `resume`: what to do."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def held(options: Namespace) -> int:
     elif not runs:
         print("nothing is held")
     for run in () if options.json else runs:
-        _print(*story(run))
+        print_lines(*story(run))
     return 0
 
 
 def explain(options: Namespace) -> int:
     """One run's story."""
-    _print(*story(serving(options).run(options.run_id)))
+    print_lines(*story(serving(options).run(options.run_id)))
     return 0
 
 
@@ -37,7 +37,15 @@ def change(options: Namespace) -> int:
     return 0
 
 
-def _print(*lines: str) -> None:
+def pause(options: Namespace) -> int:
+    """Ask for the pause, or for its end."""
+    serving(options).pause(options.change, options.reason)
+    print("asked: the next turn takes it up; see `tidehunt status`")
+    return 0
+
+
+def print_lines(*lines: str) -> None:
+    """Print lines as they are, each whole."""
     console = Console()
     for line in lines:
         # Text, not markup: what a log wrote cannot style the screen.

@@ -38,12 +38,15 @@ from shared.adapters.storage_requests import (
     whole_seconds,
 )
 from shared.errors import Conflict, Missing, OutcomeUnknown, TooLarge, Transient
-from shared.model import BlobStat, Document, Entry, Json
+from shared.model import BlobStat, Bytes, Document, Entry, Json
 
 DOCUMENT_BYTES = 4_000_000
+ARCHIVE_BYTES = 32_000_000
+"""The most that the SDK reads in one request."""
 CHUNK_BYTES = 1_000_000
 NONCE = "nonce"
 _JSON = ContentSettings(content_type="application/json")
+_BYTES = ContentSettings(content_type="application/octet-stream")
 
 
 def blob_client(
@@ -87,7 +90,7 @@ class BlobLedger:
 
     def read(self, path: str) -> Document | None:
         """The document, or None. BadInput when it is no JSON object."""
-        found = self._read(path, Patience(self._seconds))
+        found = self._read(path, Patience(self._seconds), DOCUMENT_BYTES)
         if found is None:
             return None
         body, etag = json_object(found[0], self._where(path)), found[1]
@@ -124,6 +127,19 @@ class BlobLedger:
         except Missing as error:
             refuse_missing_container(error)
 
+    def read_bytes(self, path: str) -> Bytes | None:
+        """What lies there, up to 32 MB, or None."""
+        found = self._read(path, Patience(self._seconds), ARCHIVE_BYTES)
+        return Bytes(*found) if found else None
+
+    def write_bytes(self, path: str, content: bytes, etag: str | None) -> str:
+        """Write over the version that was read (None: create it); Conflict when it changed."""
+        condition: Options = {"overwrite": False}
+        if etag is not None:
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+            condition["overwrite"] = True
+        return self._put(path, content, content, _BYTES, condition)
+
     def list(self, prefix: str) -> Iterator[Entry]:
         """Documents below a folder, in path order; each page of 5,000 is one bounded request."""
         with translated("list documents", self._where(prefix), acts=False):
@@ -142,42 +158,48 @@ class BlobLedger:
     def _write(self, path: str, body: Json, **condition: Any) -> str:
         nonce = uuid.uuid4().hex
         content = json_bytes({**body, NONCE: nonce}, self._where(path))
+        return self._put(path, content, f'"{nonce}"'.encode(), _JSON, condition)
+
+    def _put(
+        self, path: str, content: bytes, mark: bytes, kind: ContentSettings, condition: Options
+    ) -> str:
+        """One conditional write; `mark` is what only content of this very write has."""
         blob = self._container.get_blob_client(checked(path))
         patience = Patience(self._seconds)
 
         def request(options: Options) -> str:
             with translated("write a document", self._where(path), acts=True):
-                written = blob.upload_blob(content, content_settings=_JSON, **condition, **options)
+                written = blob.upload_blob(content, content_settings=kind, **condition, **options)
                 return quoted(written["etag"])
 
         try:
             return twice(request, patience)
         except (Conflict, OutcomeUnknown) as error:
-            etag = self._etag_if_ours(path, nonce, patience)
+            etag = self._etag_if_ours(path, mark, patience)
             if etag is None:
                 raise error
             return etag
 
-    def _etag_if_ours(self, path: str, nonce: str, patience: Patience) -> str | None:
+    def _etag_if_ours(self, path: str, mark: bytes, patience: Patience) -> str | None:
         """The ETag of what is there when this very write put it there."""
         try:
-            found = self._read(path, patience)
+            found = self._read(path, patience, ARCHIVE_BYTES)
         except Transient as error:
             raise OutcomeUnknown(
                 "write a document: neither its answer nor what is there now could be read",
                 where=self._where(path),
             ) from error
-        if found is None or f'"{nonce}"'.encode() not in found[0]:
+        if found is None or mark not in found[0]:
             return None
         return found[1]
 
-    def _read(self, path: str, patience: Patience) -> tuple[bytes, str] | None:
+    def _read(self, path: str, patience: Patience, most: int) -> tuple[bytes, str] | None:
         blob = self._container.get_blob_client(checked(path))
 
         def request(options: Options) -> tuple[bytes, str]:
             with translated("read a document", self._where(path), acts=False):
                 found = blob.download_blob(
-                    offset=0, length=DOCUMENT_BYTES, encoding=None, decompress=False, **options
+                    offset=0, length=most, encoding=None, decompress=False, **options
                 )
                 return found.readall(), quoted(found.properties.etag)
 

@@ -1,4 +1,4 @@
-"""`ports.FindingSink`: rows for the findings table, one request each."""
+"""`ports.FindingSink`: rows for the findings table and the health table, one request each."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import json
 import ssl
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from azure.monitor.ingestion import LogsIngestionClient
 
-from shared import queries
+from shared import health_rows, queries
 from shared.adapters.logs_ingestion import LogsIngestionSink
+from shared.alarms import Alarm
 from shared.errors import Missing, OutcomeUnknown, Rejected, Throttled, TooLarge
 from shared.model import Json
 from shared.ports import FindingSink
 from tests.contract.conftest import CALL_SECONDS
 from tests.memory.services import MemoryFindingSink
+from tests.unit import house
 from workbench.cloud import RULE, WORKSPACE, LocalCloud
 from workbench.emulators.faults import Fault, Faults
 
-STREAM = "Custom-TidehuntFindings"
+STREAM, HEALTH_STREAM = "Custom-TidehuntFindings", "Custom-TidehuntHealth"
 ROUTE = "POST /dataCollectionRules/{rule}/streams/{stream}"
 
 
@@ -44,12 +47,12 @@ def ingestion(cloud: LocalCloud, credential: Any, rule: str, stream: str) -> Log
     return LogsIngestionSink(client, rule, stream, CALL_SECONDS)
 
 
-def read_back(cloud: LocalCloud, run: str) -> list[Json]:
+def read_back(cloud: LocalCloud, query: str) -> list[Json]:
     """Through the query API, not through an adapter of ours."""
     token = cloud.token("app", "https://api.loganalytics.io")
     answer = httpx.post(
         f"{cloud.addresses['services']}/v1{WORKSPACE}/query",
-        json={"query": queries.findings_of_run(run)},
+        json={"query": query},
         headers={"Authorization": f"Bearer {token}"},
         verify=ssl.create_default_context(cafile=str(cloud.ca)),
     ).raise_for_status()
@@ -60,7 +63,8 @@ def read_back(cloud: LocalCloud, run: str) -> list[Json]:
 
 def emulator(cloud: LocalCloud, credential: Any) -> Bench:
     sink = ingestion(cloud, credential, RULE, STREAM)
-    return Bench(sink, f"run-{uuid.uuid4().hex[:8]}", lambda run: read_back(cloud, run))
+    run = f"run-{uuid.uuid4().hex[:8]}"
+    return Bench(sink, run, lambda run: read_back(cloud, queries.findings_of_run(run)))
 
 
 @pytest.fixture
@@ -142,3 +146,43 @@ def test_throttling_is_told_and_not_slept(
         bench.sink.send(_payload([bench.finding(1)]))
     assert raised.value.retry_after == 33
     assert bench.rows(bench.run) == []
+
+
+# --- the health stream of the same rule -----------------------------------------------------------
+
+
+def of_health(backend: str, request: pytest.FixtureRequest) -> Bench:
+    if backend == "memory":
+        sink = MemoryFindingSink(operation="health.send")
+        return Bench(sink, "run-1", lambda run: [r for r in sink.rows if r["RunId"] == run])
+    cloud = request.getfixturevalue("cloud")
+    adapter = ingestion(cloud, request.getfixturevalue("credential"), RULE, HEALTH_STREAM)
+    run = f"run-{uuid.uuid4().hex[:8]}"
+    return Bench(adapter, run, lambda run: read_back(cloud, queries.health_of_run(run)))
+
+
+def test_a_health_row_arrives_with_every_column(
+    backend: str, request: pytest.FixtureRequest
+) -> None:
+    bench, now = of_health(backend, request), datetime.now(UTC)
+    run = house.a_run(id=bench.run, status="failed", reason="KeyError: é \u2028 `|`")
+    run = replace(run, coverage={"hours_planned": 48, "tables": {"t": {"lines": 9, "dropped": 1}}})
+    bench.sink.send(health_rows.payload([health_rows.run_ended("contract", run, None, now)]))
+    (row,) = bench.rows(bench.run)
+    assert (row["Kind"], row["Status"], row["Deployment"]) == ("RunEnded", "failed", "contract")
+    assert row["Reason"] == "KeyError: é   `|`"
+    assert (row["LinesRead"], row["LinesDropped"], row["Findings"]) == (9, 1, 0)
+    coverage = row["Coverage"]
+    told = json.loads(coverage) if isinstance(coverage, str) else coverage
+    assert told == {"hours_planned": 48, "hours_read": 0, "hours_missing": 0}
+
+
+def test_a_health_row_that_is_sent_twice_is_read_once(cloud: LocalCloud, credential: Any) -> None:
+    sink, now = ingestion(cloud, credential, RULE, HEALTH_STREAM), datetime.now(UTC)
+    held = Alarm("RunHeld", f"run-{uuid.uuid4().hex[:8]}", now, "no role")
+    row = health_rows.alarm_row("contract", health_rows.RAISED, held, now)
+    later = health_rows.alarm_row("contract", health_rows.RAISED, held, now + timedelta(minutes=5))
+    for one in (row, later):
+        sink.send(health_rows.payload([one]))
+    (found,) = read_back(cloud, queries.health_of_run(held.subject))
+    assert (found["RowId"], found["Alarm"], found["Status"]) == (row["RowId"], "RunHeld", "held")

@@ -268,13 +268,18 @@ def test_a_job_whose_deadline_has_passed_does_not_begin(
     assert contents(lake.folder / "state") == before
 
 
-def test_a_job_ends_at_its_deadline_whatever_it_does(lake: SmallLake) -> None:
+@pytest.mark.parametrize(("number", "bound"), [(0x41, "deadline"), (0x42, "run_seconds")])
+def test_a_job_ends_at_its_deadline_whatever_it_does(
+    lake: SmallLake, number: int, bound: str
+) -> None:
     soon = datetime.now(UTC) + timedelta(milliseconds=50)
-    job_id = lake.plan(0x41, {}, [], deadline=soon)
+    changes = {"deadline": soon} if bound == "deadline" else {"run_seconds": 0.05}
+    job_id = lake.plan(number, {}, [], **changes)
     code = (
         "import sys, time; from pathlib import Path; from spark.job import watch_deadline;"
-        "from spark.plan import parse_plan;"
-        "watch_deadline(parse_plan(Path(sys.argv[1]).read_bytes())); time.sleep(60)"
+        "from spark.plan import parse_plan; from datetime import UTC, datetime;"
+        "plan = parse_plan(Path(sys.argv[1]).read_bytes());"
+        "watch_deadline(plan, datetime.now(UTC)); time.sleep(60)"
     )
     plan = lake.results / c.plan_path(job_id)
     ended = subprocess.run(

@@ -275,6 +275,7 @@ def plan(job_id: str) -> Any:
         code_hash="0f" * 12,
         created=SLOT[1],
         deadline=SLOT[1],
+        run_seconds=None,
         results=f"abfss://results@{STATE}/{c.job_folder(job_id)}",
         tables_root=f"abfss://tables@{STATE}",
         exports_host="",

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ Json = dict[str, Any]
 REACH = 40
 """A kill comes at one of so many requests after the host is up."""
 PATIENCE_SECONDS = 120.0
+BEFORE_ITS_JOB = ("requested", "waiting")
 BRISK = {
     # A turn that is cut off holds the next one up for as long as its claim.
     "TIDEHUNT_TURN_SECONDS": "5",
@@ -61,7 +62,13 @@ class Story:
     kills: int
     seed: int
     killed: int = 0
+    hit: set[str] = field(default_factory=set)
+    """Routes at which the app was killed, by earlier stories too: the others are aimed at."""
+    seen: set[str] = field(default_factory=set)
+    """Routes that the app has used."""
     asked: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    """Runs that somebody cancelled."""
     runs: list[Json] = field(default_factory=list)
     """Every run, once the story is told."""
 
@@ -72,14 +79,17 @@ class Story:
             self._machine = machine
             self._land()
             while self.killed < self.kills:
-                self._ask()
                 self._arm()
+                self._ask()
+                if len(self.asked) % 3 == 0:
+                    self._cancel()
                 self._until_idle()
             machine.cloud.faults.clear()
             self._until_idle()
+            self.seen, self.hit = self._used(), self.hit | self._killed_at()
             recent = [run["run_id"] for run in machine.app.status()["recent"]]
             self.runs = [machine.app.run(one) for one in sorted({*recent, *self.asked})]
-        return list(violations(self.home, self.runs, self.killed))
+        return list(violations(self.home, self.runs, self.killed, self.given_up))
 
     def _land(self) -> None:
         day = datetime.now(UTC) - timedelta(days=1)
@@ -99,12 +109,35 @@ class Story:
             except TidehuntError:
                 self._revive()
 
+    def _cancel(self) -> None:
+        """Give the last run up while its job is at work, if it still is."""
+        while True:
+            try:
+                while (run := self._machine.app.run(self.asked[-1]))["status"] in BEFORE_ITS_JOB:
+                    time.sleep(0.1)
+                if run["status"] == "assigned":
+                    self.given_up.append(self.asked[-1])
+                    self._machine.app.change(self.asked[-1], "cancel", "not needed")
+                return
+            except TidehuntError:
+                self._revive()
+
     def _arm(self) -> None:
         kind: Kind = "before" if self._random.random() < 0.5 else "lost"
-        self._machine.cloud.faults.clear()
-        passing = [None] * self._random.randrange(REACH)
+        faults = self._machine.cloud.faults
+        faults.clear()
         fault = Fault(kind, also=self._machine.kill_app)
-        self._machine.cloud.faults.add(ANY, *passing, fault)
+        missed = sorted(self._used() - self.hit - self._killed_at())
+        if missed and self._random.random() < 0.5:
+            faults.add(self._random.choice(missed), fault)
+        else:
+            faults.add(ANY, *[None] * self._random.randrange(REACH), fault)
+
+    def _used(self) -> set[str]:
+        return set(self._machine.cloud.faults.seen) - {""}
+
+    def _killed_at(self) -> set[str]:
+        return {route for route, _ in self._machine.cloud.faults.fired}
 
     def _revive(self) -> None:
         """Start the host again if it is dead, and set the next trap."""
@@ -138,11 +171,14 @@ class Story:
 # --- what must hold -------------------------------------------------------------------------------
 
 
-def violations(home: Home, runs: list[Json], kills: int) -> Iterator[str]:
+def violations(
+    home: Home, runs: list[Json], kills: int, given_up: Sequence[str] = ()
+) -> Iterator[str]:
     """What of the first invariants does not hold at rest, in words."""
-    yield from _unfinished(home, runs)
-    yield from _rows(home, runs, kills)
-    yield from _jobs(home, runs)
+    left = [run for run in runs if run["status"] != "cancelled" or run["run_id"] not in given_up]
+    yield from _unfinished(home, left)
+    yield from _rows(home, left, kills)
+    yield from _jobs(home, left)
     yield from _incidents(home)
 
 
@@ -161,8 +197,10 @@ def _rows(home: Home, runs: list[Json], kills: int) -> Iterator[str]:
         found = {finding for run_id, finding in sent if run_id == run["run_id"]}
         if len(found) != PARTS * ROWS:
             yield f"1: {run['run_id']}: {len(found)} of {PARTS * ROWS} findings are in the table"
-    if len({finding for _, finding in sent}) != len(runs) * PARTS * ROWS:
-        yield f"2: {len({f for _, f in sent})} FindingIds for {len(runs)} runs"
+    known = {run["run_id"] for run in runs}
+    names = {finding for run_id, finding in sent if run_id in known}
+    if len(names) != len(runs) * PARTS * ROWS:
+        yield f"2: {len(names)} FindingIds for {len(runs)} runs"
     twice = sum(sent.values()) - len(sent)
     if twice > kills * ROWS:
         yield f"3: {twice} rows came twice by {kills} kills"

@@ -60,14 +60,15 @@ class MemoryEngine:
 class MemoryFindingSink:
     """`ports.FindingSink`. Takes rows of objects, keeps each as often as it comes."""
 
-    def __init__(self, wire: Wire | None = None) -> None:
+    def __init__(self, wire: Wire | None = None, operation: str = "sink.send") -> None:
         self._wire = wire or Wire()
+        self._operation = operation
         self.rows: list[Json] = []
         self.payloads: list[int] = []
         """Sizes of the accepted requests in bytes."""
 
     def send(self, payload: bytes) -> None:
-        with self._wire.request("sink.send", f"{len(payload)} bytes"):
+        with self._wire.request(self._operation, f"{len(payload)} bytes"):
             if len(payload) > PAYLOAD_BYTES:
                 raise TooLarge("send rows: 413")
             self.rows.extend(_rows(payload))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared import contract
 from shared.errors import BadInput, Conflict, Missing, TooLarge
-from shared.model import BlobStat, Document, Entry, Json
+from shared.model import BlobStat, Bytes, Document, Entry, Json
 from tests.memory.wire import Wire
 
 _HOSTILE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -30,18 +32,28 @@ class _Blobs:
         self._wire = wire
         self._writes = 0
         self.held: dict[str, _Blob] = {}
+        self._order: list[str] = []
+        """The paths in order."""
 
     def write(self, path: str, content: bytes) -> str:
         self._writes += 1
         etag = f'"0x{self._writes:015X}"'
         modified = self._wire.clock().replace(microsecond=0)
-        self.held[_inside(path)] = _Blob(content, etag, modified)
+        if _inside(path) not in self.held:
+            insort(self._order, path)
+        self.held[path] = _Blob(content, etag, modified)
         return etag
+
+    def remove(self, path: str) -> None:
+        del self.held[path]
+        self._order.remove(path)
 
     def below(self, folder: str) -> list[tuple[str, _Blob]]:
         bare = folder.removesuffix("/")
         prefix = f"{_inside(bare)}/" if bare else ""
-        return sorted((path, blob) for path, blob in self.held.items() if path.startswith(prefix))
+        found = itertools.islice(self._order, bisect_left(self._order, prefix), None)
+        below = itertools.takewhile(lambda path: path.startswith(prefix), found)
+        return [(path, self.held[path]) for path in below]
 
     def stats(self, folder: str) -> list[BlobStat]:
         return [BlobStat(path, len(blob.content), blob.etag) for path, blob in self.below(folder)]
@@ -80,7 +92,20 @@ class MemoryLedger:
                 return
             if etag is not None:
                 self._expect(path, etag)
-            del self._blobs.held[path]
+            self._blobs.remove(path)
+
+    def read_bytes(self, path: str) -> Bytes | None:
+        with self._wire.request("ledger.read", path):
+            blob = self._blobs.held.get(_inside(path))
+            return None if blob is None else Bytes(blob.content, blob.etag)
+
+    def write_bytes(self, path: str, content: bytes, etag: str | None) -> str:
+        with self._wire.request("ledger.replace" if etag else "ledger.create", path):
+            if etag is not None:
+                self._expect(path, etag)
+            elif _inside(path) in self._blobs.held:
+                raise Conflict("the document exists", where=path)
+            return self._blobs.write(path, content)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         with self._wire.request("ledger.list", prefix):
@@ -96,9 +121,14 @@ class MemoryLedger:
         blob = self._blobs.held.get(path)
         return blob.content if blob else None
 
-    def paths(self) -> Sequence[str]:
-        """Where something lies, in the order of the first writes."""
-        return tuple(self._blobs.held)
+    def version(self, path: str) -> str | None:
+        """The ETag of what lies there, for those who watch: no request."""
+        blob = self._blobs.held.get(path)
+        return blob.etag if blob else None
+
+    def paths(self, folder: str = "") -> Sequence[str]:
+        """Where something lies below a folder, in path order."""
+        return [path for path, _ in self._blobs.below(folder)]
 
     def contents(self) -> dict[str, bytes]:
         """Everything that is there, for comparing the ends of two histories."""
@@ -125,6 +155,11 @@ class MemoryExportLake:
         with self._wire.request("exports.blobs", f"{table}/{folder}"):
             container = self._tables.get(table.lower())
             return container.stats(folder) if container else []
+
+    def peek(self, table: str, folder: str) -> Sequence[BlobStat]:
+        """What lies below a folder, for those who watch: no request."""
+        container = self._tables.get(table.lower())
+        return container.stats(folder) if container else []
 
     def plant(self, table: str, path: str, content: bytes) -> None:
         """Write an export blob as data export would."""
@@ -174,6 +209,11 @@ class MemoryResultLake:
         """What lies there, for those who watch: no request."""
         blob = self._blobs.held.get(path)
         return blob.content if blob else None
+
+    def landed(self, path: str) -> datetime | None:
+        """When a file was written last, for those who watch: no request."""
+        blob = self._blobs.held.get(path)
+        return blob.modified if blob else None
 
 
 def _lines(content: bytes, offset: int) -> Iterator[bytes]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -35,10 +34,23 @@ class Wire:
     calls: int = 0
     """I/O calls so far."""
 
-    @contextmanager
-    def request(self, operation: str, subject: str) -> Iterator[None]:
+    def request(self, operation: str, subject: str) -> Request:
         """Around the effect of one request."""
-        self.calls += 1
-        self.hook("before", operation, subject)
-        yield
-        self.hook("after", operation, subject)
+        return Request(self, operation, subject)
+
+
+@dataclass
+class Request:
+    """One request: entered before its effect, left after it, unless the service refused."""
+
+    wire: Wire
+    operation: str
+    subject: str
+
+    def __enter__(self) -> None:
+        self.wire.calls += 1
+        self.wire.hook("before", self.operation, self.subject)
+
+    def __exit__(self, refused: object, *_: object) -> None:
+        if refused is None:
+            self.wire.hook("after", self.operation, self.subject)

@@ -11,31 +11,26 @@ from itertools import pairwise
 from shared import contract as c
 from shared.documents import decode
 from shared.incidents import BENIGN, case_key, incident_id
-from shared.model import Budget, Case, Json, Run
+from shared.jobs import JOBS_A_RUN
+from shared.model import Case, Json, Run
 from shared.records import case_path
-from tests.simulation import coverage
+from tests.simulation import coverage, foreign
 from tests.simulation.safety import MARGIN, Safety
+from tests.simulation.seen import (
+    is_rolled_up,
+    manifest_of,
+    planned_runs,
+    refusable,
+    roll_up_of,
+    runs_of,
+    set_aside,
+)
 from tests.simulation.world import World
 
 FOUND = ("Medium", "High")
 REQUESTS_A_TURN = 700
-
-
-def runs_of(world: World) -> list[Run]:
-    """Every run, finished or not."""
-    held = world.ledger.contents().items()
-    return [
-        decode(Run, json.loads(content), path)
-        for path, content in held
-        if path.startswith("active/runs/") or (path.startswith("done/") and "/job-" not in path)
-    ]
-
-
-def manifest_of(world: World, run: Run) -> Json:
-    """The manifest of the job that a run names."""
-    content = world.results.peek(c.manifest_path(run.job or "", run.id))
-    found: Json = json.loads(content or b"{}")
-    return found
+UNDERWAY = timedelta(hours=1)
+"""The longest stall: so old may be what a turn read before it wrote."""
 
 
 def no_finding_lost(safety: Safety) -> Iterator[str]:
@@ -49,17 +44,26 @@ def no_finding_lost(safety: Safety) -> Iterator[str]:
         if run.status != "done":
             continue
         rows, counts = manifest_of(world, run)["rows"], run.counts
-        folder = c.run_folder(run.job or "", run.id)
-        aside = json.loads(world.results.peek(f"{folder}/set-aside.json") or b"{}")
+        folder, aside = c.run_folder(run.job or "", run.id), set_aside(world, run)
         if len(sent[run.id]) + counts.unchanged + len(aside) < rows:
             yield f"1: run {run.id}: {len(sent[run.id])} of {rows} rows in the sink, {counts}"
-        if not all(one["reason"] for one in aside.values()):
+        if not all(one["reason"] for one in aside):
             yield f"1: run {run.id}: a row was set aside without a reason"
         found = json.loads(world.results.peek(f"{folder}/delivered.json") or b"{}")
         missing = set(found.get("findings", {})) - everywhere
-        refused = {one["FindingId"] for one in aside.values()}
+        refused = {one["FindingId"] for one in aside}
         if missing - refused:
             yield f"1: run {run.id}: {len(missing - refused)} findings are nowhere in the sink"
+        poisoned, broken = refusable(world, run)
+        if refused - {""} - poisoned or len(aside) > len(poisoned) + broken:
+            yield f"1: run {run.id} set rows aside that the sink would have taken"
+
+
+def _set_aside(world: World, run: Run) -> list[Json]:
+    folder = c.run_folder(run.job or "", run.id)
+    names = [part["name"] for part in manifest_of(world, run)["parts"]]
+    held = (world.results.peek(c.set_aside_path(folder, name)) for name in names)
+    return [row for body in held if body for row in json.loads(body)["rows"]]
 
 
 def one_id(safety: Safety) -> Iterator[str]:
@@ -124,10 +128,8 @@ def incidents_belong_to_cases(safety: Safety) -> Iterator[str]:
             deleted = world.analyst.deleted.get((case.workspace, one))
             if deleted and safety.created.get(following, deleted) > deleted:
                 yield f"6: case {case.key} was opened again after its incident {one} was deleted"
-    strange = {
-        key[1] for key, held in world.incidents.incidents.items() if not _rolls_up(held.properties)
-    }
-    for stranger in sorted(strange - known):
+    known.update(map(roll_up_of, runs_of(world)))
+    for stranger in sorted({one for _, one in world.incidents.incidents} - known):
         yield f"7: incident {stranger} belongs to no case"
 
 
@@ -138,10 +140,6 @@ def _is_open(world: World, workspace: str, incident_id: str) -> bool:
 
 def _touched(world: World, workspace: str, incident_id: str) -> bool:
     return "status" in world.analyst.wrote.get((workspace.lower(), incident_id), {})
-
-
-def _rolls_up(properties: Json) -> bool:
-    return any(label["labelName"] == "roll-up" for label in properties.get("labels", []))
 
 
 def new_evidence_reaches_an_open_incident(safety: Safety) -> Iterator[str]:
@@ -155,6 +153,8 @@ def new_evidence_reaches_an_open_incident(safety: Safety) -> Iterator[str]:
         finding = {**row, "Identity": row["Entities"]}
         key = case_key(finding, run, hunts[run.hunt])
         content = world.ledger.peek(case_path(key))
+        if is_rolled_up(world, run):
+            continue
         if content is None:
             yield f"7: run {run.id} found {row['FindingId']}, and there is no case {key}"
             continue
@@ -170,38 +170,40 @@ def new_evidence_reaches_an_open_incident(safety: Safety) -> Iterator[str]:
             yield f"7: {row['FindingId']} came after incident {case.incident_id} was closed: {why}"
 
 
+def benign_closures_are_heeded(safety: Safety) -> Iterator[str]:
+    """6: what an analyst closed as benign stays quiet; a day's turns may be on their way."""
+    world = safety.world
+    for path in world.ledger.paths("cases"):
+        case = decode(Case, json.loads(world.ledger.peek(path) or b""), path)
+        chain = [incident_id(case.key, n + 1) for n in range(case.generation)]
+        for one, following in pairwise(chain):
+            at, why = world.analyst.closed.get((case.workspace, one), (None, ""))
+            opened = safety.created.get(following)
+            if at and opened and why in BENIGN and opened > at + UNDERWAY:
+                yield f"6: case {case.key} was opened again after {one} was closed as {why}"
+
+
+def runs_fail_for_a_reason(safety: Safety) -> Iterator[str]:
+    """10: a run fails when its hunt raised, or when it has used up as many jobs as it may."""
+    world = safety.world
+    carried = Counter(run for job_id in world.pool.begun for run in planned_runs(world, job_id))
+    for run in runs_of(world):
+        raised = manifest_of(world, run).get("status") == "failed"
+        if run.status == "failed" and not raised and carried[run.id] < JOBS_A_RUN:
+            yield f"10: run {run.id} failed after {carried[run.id]} jobs: {run.reason}"
+
+
 def a_turn_is_bounded(safety: Safety) -> Iterator[str]:
     """13: a turn lists the days that it sweeps, and asks for what is active."""
     if safety.world.longest > REQUESTS_A_TURN:
         yield f"13: a turn made {safety.world.longest} requests"
 
 
-def spend_is_bounded(safety: Safety) -> Iterator[str]:
-    """8: what was spent was reserved before, and stays within the day's caps."""
-    world, settings = safety.world, safety.world.base.settings
-    days = [
-        decode(Budget, json.loads(content), path)
-        for path, content in world.ledger.contents().items()
-        if path.startswith("budget/")
-    ]
-    spent = {
-        "jobs": len(world.pool.requests),
-        "bytes": sum(world.sink.payloads),
-    }
-    for name, amount in spent.items():
-        reserved = sum(getattr(day, name) for day in days)
-        if amount > reserved:
-            yield f"8: {amount} {name} were spent, {reserved} reserved"
-    if any(day.jobs > settings.jobs_a_day for day in days):
-        yield "8: more jobs than TIDEHUNT_JOBS_A_DAY"
-
-
 def nothing_is_left(safety: Safety) -> Iterator[str]:
     """10: all that was asked or due has ended; no mark, no request and no job is left."""
     world = safety.world
-    for path in world.paths():
-        if path.startswith(("active/", "touched/", "requests/")):
-            yield f"10: {path} is left: {(world.ledger.peek(path) or b'')[-300:].decode()}"
+    for path in world.unfinished():
+        yield f"10: {path} is left: {(world.ledger.peek(path) or b'')[-300:].decode()}"
     for job in world.pool.alive():
         yield f"10: {job.job_id} is still {job.state}"
 
@@ -227,11 +229,13 @@ CHECKS: tuple[Callable[[Safety], Iterator[str]], ...] = (
     revisions_send_changes,
     incidents_belong_to_cases,
     new_evidence_reaches_an_open_incident,
+    benign_closures_are_heeded,
+    runs_fail_for_a_reason,
     a_turn_is_bounded,
-    spend_is_bounded,
     nothing_is_left,
     promised_runs_are_there,
     *coverage.CHECKS,
+    *foreign.CHECKS,
     nothing_unexpected,
 )
 
@@ -241,9 +245,9 @@ def late_ones(safety: Safety, healed: datetime) -> Iterator[str]:
     world, settings = safety.world, safety.world.base.settings
     now, waits = world.schedule.now, settings.coalesce_seconds + settings.readback_seconds
     limit = timedelta(seconds=7200 + waits)
-    if now < healed + limit:
-        return
-    for path in world.paths():
+    if now < healed + limit or world.scale.caps:
+        return  # what a cap puts off has until the end
+    for path in world.unfinished():
         if path.startswith("active/runs/"):
             run = decode(Run, json.loads(world.ledger.peek(path) or b""), path)
             if now - max(run.created, healed) > limit:

@@ -32,6 +32,8 @@ class Schedule:
     calls: list[Call] = field(default_factory=list)
     """Calls that have not ended."""
     until: datetime = LAST
+    over: bool = False
+    """True when nothing more is to happen."""
     _heap: list[tuple[datetime, int, Work]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -46,7 +48,7 @@ class Schedule:
     def run(self, until: datetime) -> None:
         """Let everything happen that is due until then."""
         self.until = until
-        while self._heap and self._heap[0][0] <= until:
+        while self._heap and self._heap[0][0] <= until and not self.over:
             self.now, _, work = heapq.heappop(self._heap)
             work()
         self.now = until

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from shared import contract as c
-from shared import intake, schedule
+from shared import gaps, intake, schedule
 from shared.documents import decode
 from shared.hunt_specs import tables_of
 from shared.model import HuntSpec, Run, Window
@@ -61,7 +61,7 @@ def each_slot_saw_all_its_data(safety: Safety) -> Iterator[str]:
     world = safety.world
     lake = _lake(world)
     for spec, workspace, record in _records(safety):
-        past = [gap for gap in record.gaps if gap.reason == schedule.FIRST_START]
+        past = [gap for gap in record.gaps if gap.reason in gaps.WAITING]
         for key in sorted({schedule.slot_key(spec, hour) for table in tables_of(spec)
                            for hour in lake[workspace, table]}):  # fmt: skip
             window, slot = slot_window(key), record.slots.get(key)

@@ -26,8 +26,8 @@ FORBIDDEN_STILL = "forbidden still"
 ACTS = frozenset(
     "create replace put delete write submit cancel send publish comment".split()  # noqa: SIM905
 )
-RARE = frozenset({"engine.submit", "sink.send", "incidents.put", "incidents.comment"})
-"""Few of these are made: each is hit more often."""
+RARE = {"engine.submit": 30, "sink.send": 10, "incidents.put": 10, "incidents.comment": 10}
+"""Few of these are made: each is hit so many times as often."""
 STALLS = (5.0, 30.0, 70.0, 200.0, 700.0, 3000.0)
 
 
@@ -75,7 +75,7 @@ class Faults:
             return FORBIDDEN_STILL
         if not self.start <= now < self.end:
             return ""
-        rate = self._rate * (10 if operation in RARE else 1)
+        rate = self._rate * RARE.get(operation, 1)
         if self._dice.random() >= rate:
             return ""
         kind, length = self._kind(operation), self._dice.uniform(300, 5400)

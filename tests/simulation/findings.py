@@ -16,18 +16,31 @@ from tests.unit import house
 
 POISON = "poison"
 """The sink refuses rows that hold this word."""
+CANARY = "canary-7f3a-of-a-log"
+"""In every finding; it may show in the findings table and in incidents, and nowhere else."""
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "[a](http://evil.example/a) ![b](https://evil.example/b)",
+    "=cmd|' /C calc'!A0",
+    "../../ledger/owner.json",
+    "first\r\nERROR a forged line",
+    "\x00\x1b[31m\u202egpj.exe",
+    "'; drop table x; --",
+    "a lone \ud800 surrogate",
+)
+"""What attackers write into logs."""
 SEVERITIES = ("Low", "Medium", "High", "High")
 
 
-def parts_of(plan: Json, run: Json) -> dict[str, list[bytes]]:
+def parts_of(plan: Json, run: Json, padding: int = 0) -> dict[str, list[bytes]]:
     """Part name -> its lines."""
-    lines = list(_lines(plan, run))
+    lines = list(_lines(plan, run, {"Padding": "x" * padding} if padding else {}))
     parts = max(1, min(3, len(lines) // 2))
     cut = {f"part-{n:05d}.jsonl": lines[n::parts] for n in range(parts)}
     return {name: held for name, held in cut.items() if held}
 
 
-def _lines(plan: Json, run: Json) -> Iterator[bytes]:
+def _lines(plan: Json, run: Json, besides: Json) -> Iterator[bytes]:
     hunt = run["hunt"]["module"]
     slot = f"{hunt}{run['slot']['start'][:13]}"
     base = house.run_of({**run, "workspace": plan["workspace"]["resource_id"]})
@@ -39,7 +52,13 @@ def _lines(plan: Json, run: Json) -> Iterator[bytes]:
         bad = _dice(f"{slot}{number}p") % 13 == 0
         word = f"{POISON}-{number}" if bad else f"192.0.2.{number}"
         severity = SEVERITIES[(_dice(f"{hunt}{number}") + seen) % 4]
-        finding = house.a_finding(name, word, run=base, Severity=severity, Evidence={"Seen": seen})
+        hostile = HOSTILE[_dice(f"{slot}{number}h") % len(HOSTILE)]
+        told = {
+            "Title": f"{CANARY} {hostile}",
+            "Severity": severity,
+            "Evidence": {"Seen": seen, "Said": hostile, **besides},
+        }
+        finding = house.a_finding(name, word, run=base, **told)
         yield json.dumps(finding).encode() + b"\n"
     if _dice(f"{slot}bad") % 11 == 0 and hours:
         yield b'{"FindingKey": "half a li\n'

@@ -1,90 +1,58 @@
-"""Bugs to plant: each is what production code would do without one of its rules."""
+"""Bugs to plant: what finds nothing proves nothing. Each says which invariant has to tell."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 
 from shared.deployment import Deployment
-from shared.model import EngineJob, Incident, JobRequest, Json
-from shared.ports import IncidentSink, SparkEngine
+from tests.simulation import planted_jobs as jobs
+from tests.simulation import planted_ledger as ledger
+from tests.simulation import planted_sinks as sinks
+
+Plant = Callable[[Deployment], Deployment]
+PLANTED: tuple[Plant, ...] = (
+    jobs.posts_twice,
+    jobs.retries_the_post,
+    jobs.takes_zero_for_none,
+    jobs.uses_an_id_again,
+    jobs.adopts_by_order,
+    jobs.counts_capacity_as_attempts,
+    jobs.believes_a_cancel,
+    jobs.ignores_a_dead_jobs_manifest,
+    jobs.delivers_from_any_job,
+    jobs.posts_before_it_saves,
+    jobs.reserves_after_the_post,
+    ledger.no_margin,
+    ledger.claims_nothing,
+    ledger.delivers_outside_a_turn,
+    ledger.ignores_etags,
+    ledger.never_settles,
+    ledger.never_sweeps,
+    ledger.marks_only_once,
+    ledger.consumes_marks_first,
+    ledger.consumes_requests_first,
+    ledger.declares_no_gap,
+    ledger.judges_busy_slots,
+    ledger.backs_off_for_hours,
+    ledger.opens_what_was_deleted,
+    sinks.believes_a_204,
+    sinks.takes_403_for_good,
+    sinks.repeats_what_is_refused,
+    sinks.names_findings_by_content,
+    sinks.drops_refused_rows,
+    sinks.sends_whole_revisions,
+    sinks.moves_on_before_it_sends,
+    sinks.writes_over_the_analyst,
+    sinks.tells_closed_incidents,
+    sinks.learns_nothing,
+)
 
 
-@dataclass
-class PostsTwice:
-    """An engine's client that repeats a POST, as SDKs do."""
-
-    engine: SparkEngine
-
-    def submit(self, request: JobRequest) -> str:
-        """Once more than allowed."""
-        self.engine.submit(request)
-        return self.engine.submit(request)
-
-    def get(self, engine_id: str) -> EngineJob | None:
-        """As it is."""
-        return self.engine.get(engine_id)
-
-    def cancel(self, engine_id: str) -> None:
-        """As it is."""
-        self.engine.cancel(engine_id)
-
-    def list(self) -> list[EngineJob]:
-        """As it is."""
-        return list(self.engine.list())
+def told_by(plant: Plant) -> str:
+    """Number of the invariant that a plant breaks."""
+    return (plant.__doc__ or "").split(":")[0]
 
 
-class BelievesIt:
-    """A read-back that takes a 204 for proof."""
-
-    def count_findings(self, run_id: str) -> int:  # noqa: ARG002 it does not look
-        """Enough, whatever there is."""
-        return 10**6
-
-
-@dataclass
-class WritesOver:
-    """A client of Sentinel that writes what it would write to a new incident."""
-
-    incidents: IncidentSink
-
-    def get(self, workspace: str, incident_id: str) -> Incident | None:
-        """As it is."""
-        return self.incidents.get(workspace, incident_id)
-
-    def put(self, workspace: str, incident_id: str, properties: Json, etag: str | None) -> Incident:
-        """Whoever wrote meanwhile loses."""
-        fresh = {**properties, "status": "New", "severity": "High"}
-        return self.incidents.put(workspace, incident_id, fresh, etag)
-
-    def comment(self, workspace: str, incident_id: str, comment_id: str, message: str) -> None:
-        """As it is, and writes the incident as it was."""
-        self.incidents.comment(workspace, incident_id, comment_id, message)
-        found = self.incidents.get(workspace, incident_id)
-        if found is not None:
-            self.put(workspace, incident_id, found.properties, found.etag)
-
-
-def posts_twice(home: Deployment) -> Deployment:
-    """4: a job id is used for one POST, ever."""
-    return replace(home, engine=PostsTwice(home.engine))
-
-
-def believes_it(home: Deployment) -> Deployment:
-    """1: a 204 is no proof."""
-    return replace(home, workspace=BelievesIt())
-
-
-def writes_over(home: Deployment) -> Deployment:
-    """6: the analyst wins."""
-    return replace(home, incidents=WritesOver(home.incidents))
-
-
-def no_margin(home: Deployment) -> Deployment:
-    """3: clocks differ."""
-    return replace(home, settings=replace(home.settings, clock_margin_seconds=0.0))
-
-
-def never_settles(home: Deployment) -> Deployment:
-    """11: late data is judged again."""
-    hunts = [replace(spec, settle_minutes=100_000.0) for spec in home.hunts]
-    return replace(home, hunts=hunts)
+def rule_of(plant: Plant) -> str:
+    """The rule that a plant does without."""
+    return (plant.__doc__ or "").split(": ", 1)[1]

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from shared import contract as c
+from shared.errors import Transient
 from shared.model import EngineJob, JobRequest, Json
 from tests.memory.services import MemoryEngine
 from tests.memory.storage import MemoryResultLake
@@ -45,8 +46,16 @@ class Pool(MemoryEngine):
     """True while jobs may go wrong."""
     landed: Callable[[str], None]
     """Told of each manifest's path."""
+    padding: int = 0
+    """Bytes that each finding carries besides."""
     fates: dict[str, int] = field(default_factory=dict)
     posted: dict[str, datetime] = field(default_factory=dict)
+    begun: list[str] = field(default_factory=list)
+    """Ids of the jobs that were at work."""
+    stopping: set[str] = field(default_factory=set)
+    """Engine ids of the jobs that were asked to stop."""
+    full: tuple[datetime, datetime] | None = None
+    """Between these the workspace has no capacity left."""
 
     def __post_init__(self) -> None:
         super().__init__(self.wire)
@@ -54,6 +63,8 @@ class Pool(MemoryEngine):
     def submit(self, request: JobRequest) -> str:
         """The job is there once the request arrived, whatever becomes of the answer."""
         with self.wire.request("engine.submit", request.job_id):
+            if self.full and self.full[0] <= self.schedule.now < self.full[1]:
+                raise Transient("MAXIMUM_WORKSPACE_CAPACITY_EXCEEDED")
             engine_id = str(len(self.requests))
             self.requests.append(request)
             self.posted.setdefault(request.job_id, self.schedule.now)
@@ -64,11 +75,17 @@ class Pool(MemoryEngine):
     def cancel(self, engine_id: str) -> None:
         """The service stops a job some time after it was asked."""
         with self.wire.request("engine.cancel", engine_id):
-            self.schedule.after(self.dice.uniform(1, 200), lambda: self._stop(engine_id))
+            if engine_id not in self.stopping:
+                self.stopping.add(engine_id)
+                slow = self.dice.random() < 0.3
+                wait = self.dice.uniform(200, 1500) if slow else self.dice.uniform(1, 200)
+                self.schedule.after(wait, lambda: self._stop(engine_id))
 
     def alive(self) -> list[EngineJob]:
         """Jobs that the pool still works on."""
-        return [job for job in self.jobs.values() if job.state in ALIVE]
+        return [
+            job for job in self.jobs.values() if job.state in ALIVE and job.job_id in self.posted
+        ]
 
     def _stop(self, engine_id: str) -> None:
         if engine_id in self.jobs and self.jobs[engine_id].state in ALIVE:
@@ -84,7 +101,7 @@ class Pool(MemoryEngine):
         job = self.jobs.get(engine_id)
         if job is None or job.state != "queued":
             return
-        if sum(one.state == "running" for one in self.jobs.values()) >= AT_ONCE:
+        if sum(one.state == "running" for one in self.alive()) >= AT_ONCE:
             self.schedule.after(60, lambda: self._begin(engine_id, fate))
             return
         content = self.results.peek(c.plan_path(job.job_id))
@@ -94,6 +111,7 @@ class Pool(MemoryEngine):
             return
         self.results.plant(c.claim_path(job.job_id), b"{}")
         self.enter(engine_id, "running")
+        self.begun.append(job.job_id)
         if fate == "lost":
             self.schedule.after(60, lambda: self._end(engine_id, "lost"))
         elif fate == "fails":
@@ -108,6 +126,7 @@ class Pool(MemoryEngine):
         runs = plan["runs"][: len(plan["runs"]) // 2 or 1 if fate == "dies halfway" else None]
         seconds = 4500.0 if fate == "slow run" else 0.0
         if fate == "forgotten":
+            seconds = self.dice.uniform(0, 1500)
             self.schedule.after(self.dice.uniform(0, 600), lambda: self._forget(engine_id))
         report = _report(plan)
         seconds += self.dice.uniform(20, 200)
@@ -124,7 +143,7 @@ class Pool(MemoryEngine):
         self, engine_id: str, plan: Json, run: Json, seconds: float, fails: bool
     ) -> None:
         job_id, run_id, counts = plan["job_id"], run["run_id"], {}
-        for name, lines in ({} if fails else parts_of(plan, run)).items():
+        for name, lines in ({} if fails else parts_of(plan, run, self.padding)).items():
             path, content = f"{c.run_folder(job_id, run_id)}/{name}", b"".join(lines)
             counts[name] = len(lines)
             self.schedule.after(seconds - 1, partial(self._write, engine_id, plan, path, content))

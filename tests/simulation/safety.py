@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared import contract as c
 from shared.documents import decode
 from shared.model import RUN_TERMINAL, Run
+from shared.records import RUNS
+from tests.simulation import foreign, marks, spend
 from tests.simulation.pool import code_of
+from tests.simulation.seen import manifest_of, planned_runs
 from tests.simulation.world import World
 
 DOCUMENT_BYTES = 64_000
@@ -23,32 +27,59 @@ LABELS = "labels"
 MARGIN = timedelta(minutes=3)
 """Clocks that differ, and the turn itself."""
 MOST = 10
-"""Violations that are kept of one seed."""
+"""Violations that are kept of one seed and invariant."""
 
 
 class Safety:
     """Watches a world; `broken` is what was found, in order and once."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, until: str = "") -> None:
         self.world = world
+        self.until = until
+        """Number of an invariant: the world ends with its first violation."""
         self.broken: list[str] = []
         self.ended: dict[str, str] = {}
         """Run id -> how it ended."""
         self.created: dict[str, datetime] = {}
         """Incident id -> when it was created."""
+        self.started: set[str] = set()
+        """Paths of the runs that started by themselves."""
+        self.caps_met: set[str] = set()
+        """Caps of a day that were used up."""
+        self.named: dict[str, str] = {}
+        """Run id -> the job whose results it waited for when it was seen last."""
+        self._read: tuple[str, bytes, Run] | None = None
         world.watch = self.effect
+        world.trouble = self.report
 
     def effect(self, operation: str, subject: str) -> None:
         """Judge one effect."""
+        for trouble in foreign.nothing_foreign_is_asked_for(self, operation, subject):
+            self.report(trouble)
         for check in CHECKS.get(operation, ()):
             for trouble in check(self, subject):
                 self.report(trouble)
 
+    def run_at(self, path: str) -> Run | None:
+        """The run whose document lies there; read once however many look at it."""
+        if not path.startswith((RUNS, "done/")) or "/job-" in path:
+            return None
+        content = self.world.ledger.peek(path)
+        if content is None:
+            return None
+        if self._read is None or self._read[:2] != (path, content):
+            self._read = path, content, decode(Run, json.loads(content), path)
+        return self._read[2]
+
     def report(self, trouble: str) -> None:
         """Keep a violation, once."""
-        if trouble not in self.broken and len(self.broken) < MOST:
+        number = trouble.split(":", maxsplit=1)[0]
+        alike = sum(one.startswith(f"{number}:") for one in self.broken)
+        if trouble not in self.broken and alike < MOST:
             self.broken.append(trouble)
             self.world.tell("VIOLATION", trouble)
+        if number == self.until:
+            self.world.schedule.over = True
 
 
 def documents_stay_small(safety: Safety, path: str) -> Iterator[str]:
@@ -64,18 +95,9 @@ def unconditional_writes_are_hints(safety: Safety, path: str) -> Iterator[str]:
         yield f"13: {path} was written without naming its parent"
 
 
-def _run_at(safety: Safety, path: str) -> Run | None:
-    if not path.startswith("active/runs/") and not (
-        path.startswith("done/") and "/job-" not in path
-    ):
-        return None
-    content = safety.world.ledger.peek(path)
-    return decode(Run, json.loads(content), path) if content else None
-
-
 def an_ended_run_stays(safety: Safety, path: str) -> Iterator[str]:
     """5: a terminal run never changes again, wherever it lies."""
-    run = _run_at(safety, path)
+    run = safety.run_at(path)
     if run is None:
         return
     before = safety.ended.get(run.id)
@@ -85,9 +107,38 @@ def an_ended_run_stays(safety: Safety, path: str) -> Iterator[str]:
         safety.ended.setdefault(run.id, run.status)
 
 
+def complete_results_are_kept(safety: Safety, path: str) -> Iterator[str]:
+    """1: a run does not go on to another job when the one that it names has finished it."""
+    run, world = safety.run_at(path), safety.world
+    if run is None:
+        return
+    job = safety.named.pop(run.id, "")
+    if run.status == "assigned":
+        safety.named[run.id] = run.job or ""
+    elif job and run.status in ("waiting", "failed"):
+        if manifest_of(world, replace(run, job=job)).get("status") != "succeeded":
+            return
+        landed = world.results.landed(c.manifest_path(job, run.id))
+        if landed and world.schedule.now - landed > MARGIN:
+            yield f"1: run {run.id} is {run.status}, and {job} has finished it: {run.reason}"
+
+
+def one_run_a_slot(safety: Safety, path: str) -> Iterator[str]:
+    """11: a revision waits for the end of the one before."""
+    run = safety.run_at(path)
+    if run is None or run.kind != "live" or not path.startswith(RUNS):
+        return
+    stem = path.removesuffix(f"-r{run.revision}.json")
+    for other in safety.world.ledger.paths(f"{RUNS}live"):
+        if other != path and other.rpartition("-r")[0] == stem:
+            before = safety.world.ledger.peek(other) or b""
+            if json.loads(before)["status"] not in RUN_TERMINAL:
+                yield f"11: {path} and {other} judge one slot at once"
+
+
 def a_run_wakes_up(safety: Safety, path: str) -> Iterator[str]:
     """9: a run that has not ended has its next step ahead, or says what it waits for."""
-    run = _run_at(safety, path)
+    run = safety.run_at(path)
     if run is None or run.status in RUN_TERMINAL:
         return
     settings = safety.world.base.settings
@@ -114,9 +165,9 @@ def one_post_a_job(safety: Safety, job_id: str) -> Iterator[str]:
 def one_live_job_a_run(safety: Safety, job_id: str) -> Iterator[str]:
     """4: two live jobs of a run only where a stall hid the POST of one from those who looked."""
     world = safety.world
-    mine = _runs_of(world, job_id)
+    mine = planned_runs(world, job_id)
     for other in world.pool.alive():
-        twice = mine & _runs_of(world, other.job_id) if other.job_id != job_id else set()
+        twice = mine & planned_runs(world, other.job_id) if other.job_id != job_id else set()
         hidden = [
             fault
             for fault in world.faults.fired
@@ -127,17 +178,12 @@ def one_live_job_a_run(safety: Safety, job_id: str) -> Iterator[str]:
             yield f"4: {job_id} and {other.job_id} are both alive for {sorted(twice)[0]}"
 
 
-def _runs_of(world: World, job_id: str) -> set[str]:
-    plan = world.results.peek(c.plan_path(job_id))
-    return {run["run_id"] for run in json.loads(plan)["runs"]} if plan else set()
-
-
 def rows_come_from_the_named_job(safety: Safety, _size: str) -> Iterator[str]:
     """5: only the job that the run names is delivered."""
     world = safety.world
     for row in world.sink.rows[-1:]:
         for kind in ("live", "adhoc"):
-            run = _run_at(safety, f"active/runs/{kind}/{row['RunId']}.json")
+            run = safety.run_at(f"active/runs/{kind}/{row['RunId']}.json")
             if run and row["CodeHash"] != code_of(run.job or ""):
                 yield f"5: rows of run {run.id} come from another job than {run.job}"
 
@@ -159,13 +205,25 @@ def the_analyst_wins(safety: Safety, incident_id: str) -> Iterator[str]:
 
 
 Check = Callable[[Safety, str], Iterator[str]]
-_DOCUMENT: tuple[Check, ...] = (documents_stay_small, an_ended_run_stays, a_run_wakes_up)
+_DOCUMENT: tuple[Check, ...] = (
+    documents_stay_small,
+    an_ended_run_stays,
+    a_run_wakes_up,
+    complete_results_are_kept,
+    spend.a_day_keeps_its_caps,
+)
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "ledger.create": _DOCUMENT,
+    "ledger.create": (*_DOCUMENT, one_run_a_slot, spend.a_run_was_reserved),
     "ledger.replace": _DOCUMENT,
+    "ledger.delete": (marks.a_mark_was_heeded,),
     "ledger.put": (documents_stay_small, unconditional_writes_are_hints),
-    "engine.submit": (one_post_a_job, one_live_job_a_run),
-    "sink.send": (rows_come_from_the_named_job,),
-    "incidents.put": (the_analyst_wins,),
+    "engine.submit": (
+        one_post_a_job,
+        one_live_job_a_run,
+        spend.a_job_was_reserved,
+        foreign.a_job_runs_our_code,
+    ),
+    "sink.send": (rows_come_from_the_named_job, spend.bytes_were_reserved),
+    "incidents.put": (the_analyst_wins, spend.an_incident_was_reserved),
     "incidents.comment": (the_analyst_wins,),
 }

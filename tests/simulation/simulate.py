@@ -8,21 +8,18 @@ import multiprocessing
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
-from shared.deployment import Deployment
 from tests.simulation import at_rest
 from tests.simulation.faults import Fault
+from tests.simulation.planted import Plant
 from tests.simulation.safety import Safety
-from tests.simulation.story import Unexpected
-from tests.simulation.world import START, World
+from tests.simulation.seen import runs_of
+from tests.simulation.world import World
 
-HOURS = 44
-"""Twenty hours of data, and what the latest of it needs for its last revision."""
 NAMES = re.compile(r"\d{8}-[a-z0-9_-]{8,}|job-\d{14}-[0-9a-f]{8}|[0-9a-f-]{36}")
 REPLAYS = 40
 
@@ -42,18 +39,19 @@ class Outcome:
     """How much of everything happened: a simulation in which nothing happens proves nothing."""
 
 
-Plant = Callable[[Deployment], Deployment]
+def simulate(
+    seed: int, plant: Plant | None = None, without: Collection[int] = (), until: str = ""
+) -> Outcome:
+    """Let one seed happen, without some of its faults, or with a bug planted.
 
-
-def simulate(seed: int, plant: Plant | None = None, without: Collection[int] = ()) -> Outcome:
-    """Let one seed happen, without some of its faults, or with a bug planted."""
+    `until` is the number of an invariant whose first violation is all that is wanted.
+    """
     world = World(seed, without=without, plant=plant or (lambda home: home))
-    safety = Safety(world)
+    safety = Safety(world, until)
     world.each_tick = lambda: _look(safety)
-    with _listening(world.unexpected):
+    with _listening(world.unexpected), _listening(world.leaks):
         world.run()
-        world.schedule.run(START + timedelta(hours=HOURS))
-        for check in at_rest.CHECKS:
+        for check in () if world.schedule.over else at_rest.CHECKS:
             for trouble in check(safety):
                 safety.report(trouble)
         world.schedule.close()
@@ -74,7 +72,7 @@ def simulate_all(seeds: Sequence[int], plants: Sequence[Plant | None] = ()) -> I
 
 
 @contextmanager
-def _listening(handler: Unexpected) -> Iterator[None]:
+def _listening(handler: logging.Handler) -> Iterator[None]:
     logger = logging.getLogger("tidehunt")
     logger.addHandler(handler)
     try:
@@ -84,41 +82,50 @@ def _listening(handler: Unexpected) -> Iterator[None]:
 
 
 def _outcome(world: World, safety: Safety) -> Outcome:
-    runs = Counter(f"run {run.status}" for run in at_rest.runs_of(world))
+    runs = Counter(f"run {run.status}" for run in runs_of(world))
     counts = Counter(
         rows=len(world.sink.rows),
         incidents=len(world.incidents.incidents),
         jobs=len(world.pool.requests),
         requests=world.wire.calls,
         turns=world.turns,
+        **{f"cap of {name}": 1 for name in sorted(safety.caps_met)},
     )
-    words = set(NAMES.findall(safety.broken[0])) if safety.broken else set()
+    told = next((one for one in safety.broken if one.startswith(f"{safety.until}:")), None)
+    told = told or next(iter(safety.broken), "")
+    words = set(NAMES.findall(told))
     return Outcome(
         world.seed,
         safety.broken,
         world.faults.fired,
         Counter(world.pool.fates),
         world.story.digest(),
-        world.story.about(words),
+        world.story.about(words, told),
         counts + runs,
     )
 
 
-def shrink(found: Outcome) -> Outcome:
+def shrink(found: Outcome, plant: Plant | None = None) -> Outcome:
     """The same violation with as few faults as a few replays can leave."""
     number, left = found.broken[0].split(":")[0], [fault.number for fault in found.faults]
-    best, replays, size = found, 0, max(1, len(left) // 2)
-    every = set(left)
+    every, replays, size = set(left), 0, len(left)
+    best = simulate(found.seed, plant, until=number)
     while size and replays < REPLAYS:
         for start in range(0, len(left), size):
             fewer = left[:start] + left[start + size :]
-            again = simulate(found.seed, without=every - set(fewer))
+            again = simulate(found.seed, plant, every - set(fewer), number)
             replays += 1
-            if any(trouble.startswith(f"{number}:") for trouble in again.broken):
+            if number in numbers(again):
                 best, left = again, fewer
                 break
             if replays >= REPLAYS:
                 return best
         else:
             size //= 2
+        size = min(size, len(left))
     return best
+
+
+def numbers(outcome: Outcome) -> set[str]:
+    """The invariants that a seed breaks."""
+    return {trouble.split(":")[0] for trouble in outcome.broken}

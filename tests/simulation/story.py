@@ -6,7 +6,7 @@ import hashlib
 import logging
 from datetime import datetime
 
-LINES_TOLD = 400
+LINES_TOLD = 60
 
 
 class Story:
@@ -30,10 +30,12 @@ class Story:
         """Equal for equal histories."""
         return self._digest.hexdigest()
 
-    def about(self, words: set[str]) -> list[str]:
-        """The lines that name one of these, and the faults; the last ones when there are many."""
-        told = [line for line in self.lines if "FAULT" in line or any(w in line for w in words)]
-        return (told if words else self.lines)[-LINES_TOLD:]
+    def about(self, words: set[str], end: str = "") -> list[str]:
+        """The lines up to `end` that name one of these, and the faults; of many the last ones."""
+        last = next((n for n, line in enumerate(self.lines) if end and line.endswith(end)), None)
+        lines = self.lines[: None if last is None else last + 1]
+        told = [line for line in lines if "FAULT" in line or any(w in line for w in words)]
+        return [*(told if words else lines)[-LINES_TOLD:-1], *lines[-1:]]
 
 
 class Unexpected(logging.Handler):

@@ -15,13 +15,14 @@ from shared import events, http_api
 from shared.callers import OPERATOR, READER
 from shared.deployment import Deployment
 from shared.model import Json, StorageEvent
-from tests.unit.house import OTHER, WORKSPACE, export_path
+from shared.records import mark_path
+from tests.simulation.marks import left_no_mark
+from tests.simulation.scale import TABLES
+from tests.unit.house import export_path
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-TABLES = ("commonsecuritylog", "signinlogs")
-WORKSPACES = (WORKSPACE, OTHER)
 EXPORTS_HOST = "tidehuntexports.dfs.core.windows.net"
 STATE_HOST = "tidehuntstate.dfs.core.windows.net"
 TITLES = ("Looked at", "Known scanner", "")
@@ -34,10 +35,12 @@ class Exports:
 
     world: World
     dice: random.Random
+    landed: dict[tuple[str, str, str], datetime] = field(default_factory=dict)
+    """(workspace, table, hour) -> when its newest blob landed."""
 
     def plan(self, start: datetime, hours: int) -> None:
         """Decide when each hour's blob lands."""
-        for workspace in WORKSPACES:
+        for workspace in self.world.scale.workspaces:
             for table in TABLES:
                 dark = self.dice.randrange(hours)
                 for number in range(-6, hours):
@@ -54,14 +57,23 @@ class Exports:
             sibling = number and self.dice.random() < 0.5
             name = f"PT05M_{number}.json" if sibling else "PT05M.json"
             path, content = export_path(key, name, workspace), b"{}" * (number + 1)
-            landing = partial(self._land, table, path, content)
+            landing = partial(self._land, (workspace, table, key), path, content)
             self.world.schedule.at(hour + timedelta(seconds=delay), landing)
 
-    def _land(self, table: str, path: str, content: bytes) -> None:
-        world = self.world
+    def _land(self, place: tuple[str, str, str], path: str, content: bytes) -> None:
+        world, (workspace, table, hour) = self.world, place
         world.exports.plant(table, path, content)
+        self.landed[place] = world.schedule.now
         world.tell("export", f"landed {table}/{path[-45:]}, {len(content)} bytes")
-        self.notify(c.export_container(table), path, EXPORTS_HOST, events.export_blob_created)
+        handler = partial(self._handle, mark_path(workspace, table, hour))
+        self.notify(c.export_container(table), path, EXPORTS_HOST, handler)
+
+    def _handle(self, mark: str, home: Deployment, event: StorageEvent | None) -> None:
+        world = self.world
+        before, writes = world.ledger.version(mark), world.marked.get(mark, (0, None))[0]
+        events.export_blob_created(home, event)
+        for trouble in left_no_mark(world, mark, before, writes):
+            world.trouble(trouble)
 
     def landed_result(self, path: str) -> None:
         """A manifest landed."""
@@ -182,7 +194,7 @@ class Operator:
         day = self.world.schedule.now - timedelta(days=self.dice.randint(0, 1))
         return {
             "hunt": hunt,
-            "workspace": self.dice.choice(WORKSPACES),
+            "workspace": self.dice.choice(self.world.scale.workspaces),
             "end_date": f"{day:%Y-%m-%d}",
             "lookback_days": self.dice.randint(1, 2),
             "incidents": self.dice.random() < 0.5,

@@ -1,10 +1,10 @@
-"""Two workspaces, five hunts, three hosts and everything around them, from one seed."""
+"""Workspaces, hunts, three hosts and everything around them, from one seed."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -12,8 +12,7 @@ from typing import Literal
 from shared import control_loop
 from shared.deployment import Deployment
 from shared.errors import Rejected, TidehuntError
-from shared.model import HuntSpec
-from shared.records import Records
+from shared.records import MARKS, RUNS, Records
 from tests.memory.services import (
     MemoryFindingSink,
     MemoryIncidentSink,
@@ -22,34 +21,19 @@ from tests.memory.services import (
 )
 from tests.memory.storage import MemoryExportLake, MemoryLedger, MemoryResultLake
 from tests.memory.wire import Wire
+from tests.simulation import foreign
 from tests.simulation.baton import Call, Host, HostDied, Schedule
 from tests.simulation.faults import FORBIDDEN_STILL, Faults, acts
 from tests.simulation.findings import POISON
 from tests.simulation.pool import Pool
+from tests.simulation.scale import scale_of, specs
 from tests.simulation.story import Story, Unexpected
-from tests.simulation.tenant import TABLES, WORKSPACES, Analyst, Exports, Operator
+from tests.simulation.tenant import Analyst, Exports, Operator
 from tests.unit import house
 
 START = datetime.fromisoformat("2026-03-10T00:05:00+00:00")
+UNFINISHED = ("active", "touched", "requests")
 Mode = Literal["usual", "none", "thrice"]
-
-
-def specs() -> list[HuntSpec]:
-    """By day and by hour, on arrival and by schedule, live and in the shadow."""
-    one, two = TABLES
-    changes = (
-        {"module": "by_day", "slot": "day", "tables": (one,)},
-        {"module": "by_hour", "slot": "hour", "tables": (one,), "case_key": ("DstIpAddr",)},
-        {"module": "by_schedule", "slot": "day", "arrival": False, "schedule": "30 */6 * * *",
-         "tables": (two,)},
-        {"module": "in_the_shadow", "slot": "hour", "status": "shadow", "tables": (two,)},
-        {"module": "of_both", "slot": "day", "tables": TABLES, "schedule": "0 3 * * *"},
-    )  # fmt: skip
-    guid = "00000000-0000-4000-8000-00000000000{}"
-    return [
-        house.spec(lookback_days=1 + n % 2, guid=guid.format(n), **change)  # type: ignore[arg-type]
-        for n, change in enumerate(changes)
-    ]
 
 
 @dataclass
@@ -76,10 +60,10 @@ class World:
     """Everything of one seed; `run` lets it happen."""
 
     seed: int
-    hours: int = 20
-    """So long does data land."""
     without: Collection[int] = ()
     """Numbers of faults that are left out."""
+    calm: bool = False
+    """Without faults and without people: what is left is blobs and ticks."""
     plant: Callable[[Deployment], Deployment] = lambda home: home
     """A bug to plant: what finds nothing proves nothing."""
     story: Story = field(default_factory=Story)
@@ -87,6 +71,10 @@ class World:
     """What calls raised that no caller expects."""
     watch: Callable[[str, str], None] = lambda _operation, _subject: None
     """Told of each effect, before its answer is lost."""
+    trouble: Callable[[str], None] = lambda _trouble: None
+    """Told of what was found broken."""
+    marked: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    """Path of a mark -> how often it was written, and when last."""
     each_tick: Callable[[], None] = lambda: None
     """Told of each tick."""
     turns: int = 0
@@ -94,14 +82,17 @@ class World:
     """Requests of the turn that made the most."""
 
     def __post_init__(self) -> None:
+        self.scale = scale_of(self.seed)
         self.schedule = Schedule(START)
         self.dice = self._dice("world")
         self.latency = self._dice("latency")
         self.wire = Wire(clock=lambda: self.schedule.now, hook=self._hook)
-        begins = START + timedelta(hours=self.dice.randint(1, 14))
-        self.faults = Faults(self.seed, begins, begins + timedelta(hours=6), self.without)
+        begins = START + timedelta(hours=self.dice.randint(1, self.scale.hours - 6))
+        troubled = timedelta(hours=0 if self.calm else 6)
+        self.faults = Faults(self.seed, begins, begins + troubled, self.without)
         self.events_mode: Mode = self.dice.choice(("usual", "usual", "usual", "none", "thrice"))
-        self.unexpected = Unexpected()
+        self.unexpected, self.leaks = Unexpected(), foreign.Leaks()
+        self.lasted = 0.0
         self._build_services()
         self.hosts = [Host(f"host-{n}", self._skew()) for n in (1, 2, 3)]
         self.tenant = Exports(self, self._dice("exports"))
@@ -123,23 +114,29 @@ class World:
             self.schedule, self.results, self.wire, self._dice("pool"),
             lambda: self.faults.start <= self.schedule.now < self.faults.end,
             lambda path: self.tenant.landed_result(path),  # noqa: PLW0108 it comes later
+            self.scale.padding,
         )  # fmt: skip
+        if self.dice.random() < 0.5 and not self.calm:
+            begins = self.faults.start + timedelta(hours=self.dice.uniform(0, 5))
+            self.pool.full = begins, begins + timedelta(hours=self.dice.uniform(0.5, 2))
         self.sink = Sink(self.wire, lambda: self._fault() == "rows swallowed")
         self.incidents = MemoryIncidentSink(self.wire)
         self.notifier = MemoryNotifier(self.wire)
+        self.health = MemoryFindingSink(self.wire, "health.send")
 
     def _deployment(self) -> Deployment:
         quick = {"settle_seconds": "600", "coalesce_seconds": "900", "readback_seconds": "600"}
         quick = quick if self.dice.random() < 0.8 else {}
-        limits = {"runs_a_hunt_a_day": "1000", "workspaces": ";".join(WORKSPACES)}
+        limits = {"runs_a_hunt_a_day": "1000", "workspaces": ";".join(self.scale.workspaces)}
         return Deployment(
-            settings=house.settings(**quick, **limits),
-            hunts=specs(),
+            settings=house.settings(**{**quick, **limits, **self.scale.caps}),
+            hunts=specs(self.scale.hunts),
             records=Records(self.ledger),
             exports=self.exports,
             results=self.results,
             engine=self.pool,
             sink=self.sink,
+            health=self.health,
             workspace=MemoryWorkspace(self.sink, self.wire),
             incidents=self.incidents,
             notifier=self.notifier,
@@ -153,7 +150,14 @@ class World:
         """One call into any of the hosts."""
         host = self.dice.choice(self.hosts)
         home = replace(self.base, owner=host.owner, clock=lambda: self.schedule.now + host.skew)
-        call = Call(self.schedule, host, what, lambda: work(home), on_end=self._ended)
+        began = self.schedule.now
+
+        def end(call: Call) -> None:
+            self._ended(call)
+            if what == "tick":
+                self.lasted = (self.schedule.now - began).total_seconds()
+
+        call = Call(self.schedule, host, what, lambda: work(home), on_end=end)
         call.start()
 
     def _ended(self, call: Call) -> None:
@@ -178,6 +182,8 @@ class World:
             self._say(call, operation, subject)
             self.faults.before(call, operation)
         else:
+            if subject.startswith(MARKS) and acts(operation) and operation != "ledger.delete":
+                self.marked[subject] = self.marked.get(subject, (0, None))[0] + 1, self.schedule.now
             self.watch(operation, subject)
             self.faults.after(call, operation)
 
@@ -198,10 +204,13 @@ class World:
 
     def run(self) -> None:
         """All of it: blobs land, hosts tick, faults come and end."""
-        self.tenant.plan(START, self.hours)
-        self.analyst.plan(START, self.hours)
-        self.operator.plan(START, self.hours)
+        self.tenant.plan(START, self.scale.hours)
+        for person in () if self.calm else (self.analyst, self.operator):
+            person.plan(START, self.scale.hours)
+        if not self.calm:
+            foreign.plan_strangers(self, self._dice("strangers"), START, self.scale.hours)
         self.schedule.after(0, self._tick)
+        self.schedule.run(START + self.scale.length)
 
     def _tick(self) -> None:
         """The timer fires, now and then on two hosts; it jumps over times of which nobody waits."""
@@ -220,24 +229,26 @@ class World:
         return self.faults.start <= self.schedule.now < self.faults.end
 
     def _pause(self) -> float:
+        if self.lasted > 30.0:
+            return 60.0  # there was more to do than one turn could
         if self._troubled():
-            return 60.0
-        return 300.0 if self.is_busy() else 900.0
+            return self.scale.tick
+        return self.scale.pause if self.is_busy() else 900.0
 
     def is_busy(self) -> bool:
         """True while the ledger holds something that is not finished."""
-        return any(path.startswith(("active/", "touched/", "requests/")) for path in self.paths())
+        return any(self.ledger.paths(folder) for folder in UNFINISHED)
 
-    def paths(self) -> Sequence[str]:
-        """Paths of the ledger's documents."""
-        return self.ledger.paths()
+    def unfinished(self) -> list[str]:
+        """Paths of the documents that something is still to be done about."""
+        return [path for folder in UNFINISHED for path in self.ledger.paths(folder)]
 
     def run_ids(self) -> list[str]:
         """Ids of all runs, finished or not."""
         return [
             path.rsplit("/", 1)[-1].removesuffix(".json")
-            for path in self.paths()
-            if path.startswith("active/runs/") or (path.startswith("done/") and "/job-" not in path)
+            for path in [*self.ledger.paths(RUNS), *self.ledger.paths("done")]
+            if "/job-" not in path
         ]
 
 

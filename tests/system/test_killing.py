@@ -23,6 +23,7 @@ def test_a_host_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path: Path)
     story = Story(home, kills=2, seed=7)
     assert story.tell() == []
     assert story.killed == 2 and len(story.runs) >= 2
+    assert 1 <= len(story.hit) <= 2 and story.hit < story.seen
     for name, statement in SPOILED.items():
         with sqlite3.connect(home.path / "emulators" / f"{name}.db") as database:
             database.execute(statement)

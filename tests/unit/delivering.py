@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from shared import contract as c
 from shared import deliveries
 from shared.model import Json, Run
 from shared.records import Kept, run_path
@@ -26,7 +28,8 @@ def delivering(found: list[Json] | None = None, *, run: Run | None = None, **cha
 
 def put(home: House, run: Run, found: list[Json], **body: Any) -> None:
     """A run in delivery with these findings as its results."""
-    counts = replace(run.counts, rows=len(found), withheld=body.get("withheld", 0))
+    rows = body.get("rows", len(found))
+    counts = replace(run.counts, rows=rows, withheld=body.get("withheld", 0))
     run = replace(run, status="delivering", step="sending", job=JOB, attempt=1, counts=counts)
     home.deployment.records.save(Kept(run_path(run), run, None), run)
     home.land_results(JOB, run.id, found, **body)
@@ -59,6 +62,13 @@ def sent(home: House) -> list[str]:
 def ids(found: list[Json]) -> list[str]:
     """FindingIds of findings."""
     return [finding["FindingId"] for finding in found]
+
+
+def set_aside(home: House, run_id: str = a_run().id) -> list[Json]:
+    """What is set aside of a run, in order."""
+    held = home.results.paths(f"{c.run_folder(JOB, run_id)}/set-aside")
+    bodies = [json.loads(home.results.peek(blob.name) or b"") for blob in held]
+    return [row for body in bodies for row in body["rows"]]
 
 
 def poisoned(home: House, bad: str, error: Exception) -> None:

@@ -12,6 +12,7 @@ from shared import contract as c
 from shared import control_loop, intake
 from shared.deployment import Deployment, Turn
 from shared.model import HuntSpec, Json, Run, Window
+from shared.packing import unpack
 from shared.records import Records
 from shared.settings import Settings, environment_name, load
 from tests.memory.services import (
@@ -182,6 +183,7 @@ class House:
     sink: MemoryFindingSink
     incidents: MemoryIncidentSink
     notifier: MemoryNotifier
+    health: MemoryFindingSink
     hunting: Hunting = one_beacon
 
     def beside(self, owner: str, **changes: Any) -> Deployment:
@@ -274,9 +276,10 @@ class House:
         return {kept.value.id: kept.value for kept in found if kept}
 
     def documents(self, folder: str) -> dict[str, Json]:
-        """The ledger's documents below a folder."""
+        """The ledger's documents below a folder, time lines as objects."""
         held = self.ledger.contents().items()
-        return {path: json.loads(body) for path, body in held if path.startswith(folder)}
+        found = {path: json.loads(body) for path, body in held if path.startswith(folder)}
+        return {path: unpack(body) if "texts" in body else body for path, body in found.items()}
 
 
 def _is_run(path: str) -> bool:
@@ -322,7 +325,7 @@ def build(hunts: Iterable[HuntSpec] | None = None, **changes: str) -> House:
     wire = Wire(clock=clock)
     ledger, exports, results = MemoryLedger(wire), MemoryExportLake(wire), MemoryResultLake(wire)
     engine, sink, incidents = MemoryEngine(wire), MemoryFindingSink(wire), MemoryIncidentSink(wire)
-    notifier = MemoryNotifier(wire)
+    notifier, health = MemoryNotifier(wire), MemoryFindingSink(wire, "health.send")
     deployment = Deployment(
         settings=settings(**changes),
         hunts=[spec()] if hunts is None else list(hunts),
@@ -331,15 +334,15 @@ def build(hunts: Iterable[HuntSpec] | None = None, **changes: str) -> House:
         results=results,
         engine=engine,
         sink=sink,
+        health=health,
         workspace=MemoryWorkspace(sink, wire),
         incidents=incidents,
         notifier=notifier,
         clock=clock,
         owner="host-1",
     )
-    return House(
-        deployment, clock, wire, ledger, exports, results, engine, sink, incidents, notifier
-    )
+    others = (ledger, exports, results, engine, sink, incidents, notifier, health)
+    return House(deployment, clock, wire, *others)
 
 
 def two_quick_hunts(**changes: str) -> House:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.callers import OPERATOR, READER, may, roles
+from shared.callers import OPERATOR, READER, caller, may, roles
 
 HEADER = "X-MS-CLIENT-PRINCIPAL"
 LONG = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
@@ -97,3 +97,12 @@ json_values = st.recursive(
 def test_nothing_that_a_caller_can_write_raises(body: Any, text: str) -> None:
     for value in (encoded(body), encoded({"claims": body}), encoded({"claims": [body]}), text):
         assert OPERATOR not in roles({HEADER: value})
+
+
+@pytest.mark.parametrize(("auth", "name"), [("easyauth", "ada@contoso.example"), ("keys", "")])
+@pytest.mark.parametrize("header", [f"{HEADER}-NAME", f"{HEADER}-NAME".lower()])
+def test_a_name_is_believed_only_where_easy_auth_is_in_front(
+    header: str, auth: str, name: str
+) -> None:
+    assert caller({header: "ada@contoso.example"}, auth) == name
+    assert caller({}, auth) == ""

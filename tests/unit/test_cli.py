@@ -10,7 +10,7 @@ from workbench.cli import main, parser
 
 VERBS = (
     "hunt", "serve", "land", "run", "status", "held", "explain", "release", "redrive", "abandon",
-    "report", "clean",
+    "pause", "resume", "gap", "report", "clean",
 )  # fmt: skip
 
 
@@ -44,6 +44,10 @@ def test_every_command_explains_itself(verb: str, capsys: pytest.CaptureFixture[
         (["run", "beaconing", "--end-date", "2026-01-01"], "tidehunt serve"),
         (["explain", "20260309-beaconing-ws-r0"], "tidehunt serve"),
         (["abandon", "20260309-beaconing-ws-r0", "--reason", "x"], "tidehunt serve"),
+        (["pause", "--reason", "x"], "tidehunt serve"),
+        (["resume"], "tidehunt serve"),
+        (["gap", "list"], "tidehunt serve"),
+        (["gap", "fill", "--hunt", "beaconing"], "tidehunt serve"),
         (["report"], "tidehunt hunt"),
         (["clean", "--home", "."], "no Tidehunt home"),
     ],

@@ -10,10 +10,11 @@ import pytest
 
 from shared import contract as c
 from shared import control_loop, requests
-from shared.errors import BadInput, Transient
+from shared.deployment import Heard
+from shared.errors import BadInput, OutcomeUnknown, Transient
+from shared.gaps import FIRST_START
 from shared.model import Claim
 from shared.records import Kept, job_path, run_path
-from shared.schedule import FIRST_START
 from tests.unit import house
 from tests.unit.house import OTHER_GUID, TABLE, WORKSPACE, Crash, House, a_run, two_quick_hunts
 
@@ -122,6 +123,21 @@ def test_an_event_takes_a_turn_only_when_the_last_one_is_old() -> None:
     assert not control_loop.take_turn_if_stale(home.deployment)
     home.clock.forward(1)
     assert control_loop.take_turn_if_stale(home.deployment)
+
+
+def test_events_read_the_claim_once_while_a_turn_is_young() -> None:
+    home = two_quick_hunts()
+    other = home.beside("host-2", heard=Heard())
+    home.tick(1, 0)
+    before = home.wire.calls
+    for _ in range(100):
+        assert not control_loop.take_turn_if_stale(other)
+    assert home.wire.calls == before + 1
+    home.clock.forward(299)
+    home.tick(1, 1)  # another host's turn, which this one has not heard of
+    assert not control_loop.take_turn_if_stale(other)
+    home.clock.forward(299)
+    assert control_loop.take_turn_if_stale(other)
 
 
 def test_a_turn_that_fails_is_released_all_the_same() -> None:
@@ -304,6 +320,26 @@ def test_a_cancelled_run_leaves_a_declared_gap() -> None:
     home = quick()
     home.land(house.hours_of_days("20260309"))
     home.tick(3)
+    (run,) = home.runs().values()
+    assert requests.ask_change(home.deployment, "cancel", run.id)
+    home.tick(3)
+    assert gaps(home) == [("2026-03-09", f"run {run.id} cancelled")]
+
+
+def test_a_run_that_its_slot_never_named_leaves_a_gap_when_it_is_cancelled() -> None:
+    home = quick()
+    home.land(house.hours_of_days("20260309"))
+    lost: list[str] = []
+
+    def lose_the_answer(phase: str, operation: str, subject: str) -> None:
+        if (phase, operation) == ("after", "ledger.create") and "active/runs/" in subject:
+            lost.append(subject)
+            raise OutcomeUnknown("no answer")
+
+    home.wire.hook = lose_the_answer
+    while not lost:
+        home.tick()
+    home.wire.hook = lambda *_: None
     (run,) = home.runs().values()
     assert requests.ask_change(home.deployment, "cancel", run.id)
     home.tick(3)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared import contract as c
-from shared import delivery
+from shared import deliveries, delivery
 from shared.errors import Forbidden, OutcomeUnknown, Permanent, Rejected, Throttled, TooLarge
 from shared.model import Cursor
 from shared.records import Kept, run_path
 from tests.unit import house
-from tests.unit.delivering import JOB, delivering, ids, poisoned, put, refuse, sent, step
+from tests.unit.delivering import JOB, delivering, ids, poisoned, put, refuse, sent, set_aside, step
 from tests.unit.house import House, a_finding, a_run, manifest, spec
 
 # --- the way through ------------------------------------------------------------------------------
@@ -29,9 +28,10 @@ def test_a_run_sends_opens_and_waits_for_its_read_back() -> None:
     home.clock.forward(600)
     run = step(home)
     assert (run.status, run.counts.confirmed) == ("done", 3)
-    assert {event[1] for event in home.notifier.events} == {
+    home.tick()
+    assert [event[1] for event in home.notifier.events] == [
         "Tidehunt.FindingsDelivered", "Tidehunt.RunEnded",
-    }  # fmt: skip
+    ]  # fmt: skip
 
 
 def test_requests_stay_below_900_kb() -> None:
@@ -97,8 +97,7 @@ def test_a_poisoned_row_is_set_aside_with_its_reason(error: Exception, bad: int)
     run = step(home)
     assert (run.counts.sent, run.counts.set_aside) == (99, 1)
     assert sent(home) == [one for one in ids(found) if one != ids(found)[bad]]
-    content = home.results.read(f"{c.run_folder(JOB, run.id)}/set-aside.json", 10_000)
-    (aside,) = json.loads(content or b"{}").values()
+    (aside,) = set_aside(home)
     assert (aside["FindingId"], aside["reason"]) == (ids(found)[bad], str(error))
 
 
@@ -110,10 +109,7 @@ def test_lines_that_are_no_findings_are_set_aside_and_the_rest_is_sent() -> None
     home.results.plant(path, content.replace(b'"Ratio": 17', b'"Ratio": 1e999'))
     run = step(home)
     assert (run.counts.sent, run.counts.set_aside, sent(home)) == (1, 3, ids(good[:1]))
-    aside = json.loads(
-        home.results.read(path.replace("part-00000.jsonl", "set-aside.json"), 10**5) or b""
-    )
-    assert ["KeyError" in one["reason"] for one in aside.values()] == [True, False, False]
+    assert ["KeyError" in one["reason"] for one in set_aside(home)] == [True, False, False]
 
 
 def test_a_line_of_a_megabyte_is_set_aside() -> None:
@@ -263,7 +259,18 @@ def test_incidents_of_a_day_are_capped_and_what_is_left_is_rolled_up() -> None:
     home = delivering(incidents_a_day="1")
     run = step(home)
     assert (run.counts.opened, run.case, len(home.incidents.incidents)) == (1, 3, 2)
-    assert home.documents("budget/")["budget/20260310.json"]["incidents"] == 1
+    assert home.documents("budget/")["budget/20260310.json"]["incidents"] == 2
+
+
+def test_roll_ups_stay_within_a_tenth_beyond_the_cap() -> None:
+    home = house.build([spec()], incidents_a_day="1")
+    for day in ("05", "06", "07"):
+        put(home, a_run(id=f"202603{day}-beaconing-x-r0"), [a_finding()], withheld=9)
+    for path, kept in {one.path: one for one in home.deployment.records.runs()}.items():
+        deliveries.step_run(home.turn(), {path: kept}, path)
+    assert len(home.incidents.incidents) == 2
+    assert home.documents("budget/")["budget/20260310.json"]["incidents"] == 2
+    assert {run.step for run in home.runs().values()} == {"read-back"}
 
 
 def test_withheld_findings_open_one_roll_up() -> None:

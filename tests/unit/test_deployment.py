@@ -24,14 +24,15 @@ HUNTS = [
 ]
 
 
-def test_hunts_that_start_by_themselves_are_known_by_table() -> None:
+def test_hunts_are_known_by_the_tables_that_they_read() -> None:
     deployment = house.build(HUNTS).deployment
-    assert [hunt.module for hunt in deployment.hunts_on(TABLE)] == ["live_one", "by_view"]
+    on_table = ["live_one", "off_one", "by_view"]
+    assert [hunt.module for hunt in deployment.hunts_on(TABLE)] == on_table
     assert [hunt.module for hunt in deployment.hunts_on("vmconnection")] == [
         "shadow_one",
         "by_view",
     ]
-    assert deployment.hunts_on("syslog") == []
+    assert [hunt.module for hunt in deployment.hunts_on("syslog")] == ["draft_one"]
     assert {"syslog", TABLE, "vmconnection", "devicenetworkevents"} < deployment.tables()
 
 
@@ -49,15 +50,15 @@ def test_workspaces_are_known_by_their_key() -> None:
 def test_an_announcement_never_stops_anything() -> None:
     home = house.build()
     message = Announce("id-1", "Tidehunt.RunEnded", "runs/x", {"a": 1})
-    home.deployment.announce(message)
+    assert home.deployment.announce(message)
     assert home.notifier.events == [("id-1", "Tidehunt.RunEnded", "runs/x", {"a": 1})]
 
     def refuse(*_: str) -> None:
         raise Transient("503")
 
     home.wire.hook = refuse
-    home.deployment.announce(message)
-    replace(home.deployment, notifier=None).announce(message)
+    assert not home.deployment.announce(message)
+    assert replace(home.deployment, notifier=None).announce(message)
 
 
 def test_there_is_room_while_one_more_call_ends_in_time() -> None:

@@ -1,4 +1,4 @@
-"""The same end, whatever happens: lost and repeated events, crashes, lost answers, outages."""
+"""The same end, whatever happens: lost and repeated events, lost answers, outages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from shared import intake
 from shared.errors import OutcomeUnknown, Transient
 from shared.model import Json
+from tests.simulation.faults import acts
 from tests.unit import house
-from tests.unit.house import TABLE, Crash, House, export_path, two_quick_hunts
+from tests.unit.house import TABLE, House, export_path, two_quick_hunts
 
 DAYS = ("20260307", "20260308", "20260309")
 
@@ -82,11 +83,8 @@ def test_events_change_nothing_but_the_time(without_events: Json, events: int, s
     assert outcome(history(events, seed)) == without_events
 
 
-EFFECTS = ("create", "replace", "put", "delete", "write", "submit", "send", "publish", "comment")
-
-
 def script(home: House, minutes: int = 60) -> None:
-    """One day of both hunts from its blobs to its incidents; a crashed host is started again."""
+    """One day of both hunts from its blobs to its incidents; each failed turn is another host's."""
     home.land(["2026030922", "2026030923"], event=False)
     for minute in range(minutes):
         if minute % 5 == 0 and minute and _is_over(home):
@@ -94,7 +92,7 @@ def script(home: House, minutes: int = 60) -> None:
         try:
             home.work()
             home.tick()
-        except (Crash, Transient):
+        except Transient:
             home.deployment = home.beside(f"host-{minute + 2}")
             home.clock.forward(60)
 
@@ -104,25 +102,6 @@ def _is_over(home: House) -> bool:
     return any("/20260309-" in path for path in paths if path.startswith("done/")) and not any(
         path.startswith("active/") for path in paths
     )
-
-
-def effects(home: House) -> list[tuple[str, str]]:
-    """Every call of the script that changes something, in order, as (operation, subject)."""
-    seen: list[tuple[str, str]] = []
-    home.wire.hook = lambda phase, what, subject: (
-        seen.append((what, subject)) if phase == "before" and _acts(what) else None
-    )
-    script(home)
-    return seen
-
-
-def _acts(what: str) -> bool:
-    return what.split(".")[1] in EFFECTS
-
-
-PLAIN = effects(two_quick_hunts())
-CLAIMS = [n for n, (_, subject) in enumerate(PLAIN) if subject == "turn.json"]
-POINTS = [n for n in range(len(PLAIN)) if n not in CLAIMS[4:]]
 
 
 def check(home: House, repeated: int) -> None:
@@ -136,45 +115,6 @@ def check(home: House, repeated: int) -> None:
     assert [*home.documents("active/"), *home.documents("touched/")] == []
 
 
-@pytest.mark.parametrize(
-    ("phase", "error"),
-    [("after", Crash()), ("before", Crash()), ("after", OutcomeUnknown("x")),
-     ("before", OutcomeUnknown("x"))],
-    ids=["crash after", "crash before", "answer lost", "request lost"],
-)  # fmt: skip
-def test_a_fault_at_any_effect_is_healed_by_the_next_turn(phase: str, error: BaseException) -> None:
-    for point in POINTS:
-        home = two_quick_hunts()
-        fired = _fail_at(home, point, phase, error)
-        script(home)
-        assert fired == [PLAIN[point][0]], point
-        # The row was sent, or that it was sent could not be saved: it is sent again, once.
-        cause = fired[0] in ("sink.send", "ledger.replace")
-        try:
-            check(home, int(cause))
-        except AssertionError as trouble:
-            raise AssertionError(f"{phase} {PLAIN[point]}, effect {point}: {trouble}") from trouble
-
-
-def _fail_at(home: House, point: int, phase: str, error: BaseException) -> list[str]:
-    fired: list[str] = []
-    dead: list[str] = []
-    count = -1
-
-    def fail(at: str, what: str, _subject: str) -> None:
-        nonlocal count
-        count += at == "before" and _acts(what)
-        if count == point and at == phase and _acts(what) and not fired:
-            fired.append(what)
-            dead.extend([home.deployment.owner] if isinstance(error, Crash) else [])
-            raise error
-        if home.deployment.owner in dead:
-            raise error
-
-    home.wire.hook = fail
-    return fired
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_two_hours_of_faults_end_like_none(seed: int) -> None:
     home, dice = two_quick_hunts(), random.Random(seed)  # noqa: S311 no secret
@@ -183,7 +123,7 @@ def test_two_hours_of_faults_end_like_none(seed: int) -> None:
     def fault(_phase: str, what: str, _subject: str) -> None:
         if home.clock() < house.START + timedelta(hours=2) and dice.random() < 0.04:
             faults[what] += 1
-            raise OutcomeUnknown("injected") if _acts(what) else Transient("injected")
+            raise OutcomeUnknown("injected") if acts(what) else Transient("injected")
 
     home.wire.hook = fault
     home.clock.forward(1)

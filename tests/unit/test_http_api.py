@@ -48,7 +48,7 @@ def test_every_route_asks_for_its_role(
 ) -> None:
     guarded = house.build(auth="easyauth").deployment
     role = http_api.ROUTE_ROLES[route]
-    assert role == (READER if route in ("status", "show_run") else OPERATOR)
+    assert role == (READER if route in ("status", "show_run", "list_gaps") else OPERATOR)
     asked: list[Deployment] = []
 
     def work(one: Deployment) -> http_api.Answer:
@@ -300,7 +300,9 @@ def test_a_broken_list_of_what_ended_holds_nothing_up(home: House) -> None:
     run = a_run(status="done")
     home.deployment.records.save(Kept(run_path(run), run, None), run)
     home.tick()
-    assert home.documents("active/") == {} and status(home.deployment)[1]["recent"] == []
+    assert home.documents("active/") == {}
+    assert [one["run_id"] for one in status(home.deployment)[1]["recent"]] == [run.id]
+    assert home.ledger.contents()["recent.json"] == b"{"
 
 
 def test_what_a_log_wrote_cannot_break_out_of_an_answer() -> None:

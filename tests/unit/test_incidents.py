@@ -290,6 +290,9 @@ def test_a_new_incident_has_sentinels_shape() -> None:
 
 
 def test_a_roll_up_says_how_many_and_where() -> None:
-    properties = i.roll_up(a_run(), spec(name="<b>x</b>"), 3, 40)
+    properties = i.roll_up(a_run(job="job-1"), spec(name="<b>x</b>"), 3, 40)
     assert "43 more" in properties["title"] and "<" not in properties["title"]
     assert a_run().id in properties["description"] and "40 withheld" in properties["description"]
+    folder = f"results/jobs/job-1/runs/{a_run().id}/withheld/"
+    assert folder in properties["description"]
+    assert folder not in i.roll_up(a_run(job="job-1"), spec(), 3, 0)["description"]

@@ -132,7 +132,7 @@ def test_the_order_is_touch_then_save_then_delete(home: House) -> None:
         else None
     )
     take(home)
-    assert order == ["hunts", "days", "touched"]
+    assert order == ["hunts", "days", "touched", "health"]
 
 
 def test_a_mark_that_is_written_again_meanwhile_survives(home: House) -> None:

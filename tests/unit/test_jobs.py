@@ -88,6 +88,17 @@ def test_no_capacity_is_waited_for_however_long(home: House) -> None:
     assert only_run(home).status == "done"
 
 
+def test_a_throttled_run_waits_as_long_as_the_service_asks(home: House) -> None:
+    waiting(home)
+    fired = fail_once(home, "engine.submit", Throttled("429", retry_after=900))
+    home.tick(15)
+    assert fired and home.engine.requests == []
+    assert (jobs(home)[0].status, only_run(home).attempt) == ("lost", 1)
+    home.tick(3)
+    assert len(home.engine.requests) == 1
+    assert (only_run(home).attempt, only_run(home).unused) == (1, 1)
+
+
 def test_jobs_that_the_engine_loses_use_up_nothing_and_come_ever_more_slowly(home: House) -> None:
     waiting(home)
     home.tick(2)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.errors import Forbidden
 from tests.unit import house
 from tests.unit.house import OTHER, WORKSPACE, House, a_run
 from tests.unit.waiting_runs import fast, numbered, waiting
@@ -88,3 +89,25 @@ def test_a_run_that_cannot_be_planned_is_held_and_spares_its_job(home: House) ->
     held = home.runs()[gone.id]
     assert held.status == "held" and "no_such_hunt" in held.reason and "Mend" in held.reason
     assert [r["run_id"] for r in home.plan(home.engine.requests[0].job_id)["runs"]] == [good.id]
+
+
+@pytest.mark.parametrize(
+    ("error", "end"), [(Forbidden("403"), "assigned"), (ZeroDivisionError("a bug"), "failed")]
+)
+def test_a_manifest_that_cannot_be_read_spares_those_that_share_its_job(
+    error: Exception, end: str
+) -> None:
+    home = fast(jobs_at_once="1")
+    sick, well, later = numbered(3)
+    waiting(home, sick, well)
+
+    def refuse(_phase: str, operation: str, subject: str) -> None:
+        if operation == "results.read" and subject.endswith(f"/{sick.id}/manifest.json"):
+            raise error
+
+    home.wire.hook = refuse
+    home.live(1, 300)
+    waiting(home, later)  # the job that cannot be settled takes nobody's place
+    home.live(4, 300)
+    ends = {run.id: run.status for run in home.runs().values()}
+    assert ends == {sick.id: end, well.id: "done", later.id: "done"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ GOOD: dict[str, Any] = {
     "code_hash": "0f" * 16,
     "created": "2026-03-10T00:05:00Z",
     "deadline": "2026-03-10T01:35:00Z",
+    "run_seconds": 3600.0,
     "results": f"abfss://results@{STATE}/jobs/{JOB}",
     "tables_root": f"abfss://tables@{STATE}",
     "exports_host": "tidehuntexports.dfs.core.windows.net",
@@ -102,7 +103,7 @@ PLACES = sorted(places(GOOD), key=str)
 OWED = [
     path
     for path in PLACES
-    if path[-1] not in (*range(9), "name", "vmconnection")
+    if path[-1] not in (*range(9), "name", "vmconnection", "run_seconds")
     and not {"params", "references", "severity"} & {*path[:-1]}
 ]
 json_values = st.recursive(
@@ -116,10 +117,19 @@ def test_a_good_plan_is_read() -> None:
     plan = parse(GOOD)
     (run,) = plan.runs
     assert plan.deadline == datetime(2026, 3, 10, 1, 35, tzinfo=UTC)
+    assert plan.run_seconds == 3600
     assert run.window[0] == datetime(2026, 2, 17, tzinfo=UTC)
     assert run.slot[0].tzinfo is UTC
     assert (run.hunt.severity, run.params) == ({"Low": 0.5, "High": 1.0}, {"threshold": 0.7})
     assert run.references == {"allow_list": ({"destination": "ntp"}, {"destination": None})}
+
+
+def test_a_job_ends_at_the_earlier_of_its_deadlines() -> None:
+    plan = parse(GOOD)
+    began = plan.created + timedelta(minutes=10)
+    assert plan.ends(began) == began + timedelta(hours=1)
+    assert plan.ends(began + timedelta(hours=1)) == plan.deadline
+    assert parse(without(("run_seconds",))).ends(began) == plan.deadline
 
 
 def test_hours_come_oldest_first_and_a_table_without_has_none() -> None:
@@ -164,6 +174,9 @@ def test_a_plan_without_a_field_is_refused(path: Path) -> None:
         (("created",), "2026-03-10T00:05:00"),
         (("deadline",), "soon"),
         (("deadline",), "0001-01-01T00:00:00+14:00"),
+        (("run_seconds",), 0),
+        (("run_seconds",), float("nan")),
+        (("run_seconds",), "3600"),
         (("code_hash",), None),
         (("results",), 7),
         (("max_findings",), -1),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from shared import contract as c
-from shared import jobs, plans
+from shared import plans
+from shared.copies import record_copies
 from shared.errors import Transient
 from shared.model import Job, Json, Param, Run
 from shared.records import Kept, run_path
@@ -188,7 +189,7 @@ def test_a_copy_of_fewer_blobs_is_not_recorded() -> None:
     for copied in report["copies"]:
         copied.update(blobs=0, fingerprint="of fewer")
     home.results.plant(c.report_path(job_id), json.dumps(report).encode())
-    jobs.record_copies(home.turn(), replace(JOB, id=job_id))
+    record_copies(home.turn(), replace(JOB, id=job_id))
     assert home.deployment.records.day(WORKSPACE, TABLE, DAY).value == before
 
 

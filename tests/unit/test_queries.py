@@ -48,6 +48,7 @@ def test_the_query_around_a_value_never_changes(value: str) -> None:
     for made, template in (
         (queries.count_findings(value), queries.COUNT_FINDINGS),
         (queries.findings_of_run(value), queries.FINDINGS_OF_RUN),
+        (queries.health_of_run(value), queries.HEALTH_OF_RUN),
     ):
         before, after = template.split("{run_id}")
         assert made.startswith(before)
@@ -63,5 +64,5 @@ def test_hostile_values(value: str) -> None:
 
 
 def test_every_query_is_listed_and_has_one_value() -> None:
-    assert set(queries.QUERIES) == {queries.COUNT_FINDINGS, queries.FINDINGS_OF_RUN}
+    assert len(set(queries.QUERIES)) == len(queries.QUERIES) == 3
     assert all(query.count("{") == query.count("}") == 1 for query in queries.QUERIES)

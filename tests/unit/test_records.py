@@ -99,7 +99,7 @@ def test_a_finished_document_lies_among_the_done_and_nowhere_else(
     run = a_run(status="done")
     kept = records.save(Kept(r.run_path(run), run, None), run)
     records.finish(kept, run.id)
-    assert list(ledger.contents()) == [r.done_path(run.id)]
+    assert list(ledger.contents()) == [r.AGING, r.done_path(run.id)]
     found = records.find_run(run.id)
     assert found is not None and found.value == run
 
@@ -114,7 +114,7 @@ def test_finishing_after_a_crash_between_done_and_active_keeps_what_is_done(
     assert found is not None and found.path == r.done_path(run.id)
     records.finish(replace(kept, value=replace(run, reason="again")), run.id)
     assert json.loads(ledger.contents()[r.done_path(run.id)]).get("reason") is None
-    assert list(ledger.contents()) == [r.done_path(run.id)]
+    assert list(ledger.contents()) == [r.AGING, r.done_path(run.id)]
 
 
 @pytest.mark.parametrize("kind", ["live", "adhoc", "backfill"])

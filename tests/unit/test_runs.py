@@ -40,6 +40,8 @@ RUN_EVENTS: tuple[Callable[[datetime], m.Event], ...] = (
     lambda at: m.JobRefused(at, "too many cores", at + timedelta(hours=1)),
     lambda at: m.RowsSent(at, Cursor(0, 100), 3, 1),
     lambda at: m.RowSetAside(at, Cursor(0, 200)),
+    lambda at: m.RowSetAside(at, Cursor(0, 200), "400"),
+    lambda at: m.RowsDoubted(at, at + timedelta(hours=1)),
     m.AllSent,
     lambda at: m.CaseSettled(at, opened=1),
     lambda at: m.IncidentsSettled(at, at + timedelta(minutes=30)),
@@ -48,6 +50,8 @@ RUN_EVENTS: tuple[Callable[[datetime], m.Event], ...] = (
     lambda at: m.SinkRefused(at, "503", at + timedelta(minutes=1), hold_after=3600.0),
     lambda at: m.SinkRefused(at, "404", at + timedelta(minutes=1), hold_after=0.0),
     m.Released,
+    lambda at: m.JobStands(at, "it does not end"),
+    m.JobOver,
     lambda at: m.CancelAsked(at, "by request"),
 )
 JOB_EVENTS: tuple[Callable[[datetime], m.Event], ...] = (
@@ -62,6 +66,7 @@ JOB_EVENTS: tuple[Callable[[datetime], m.Event], ...] = (
     lambda at: m.SeenEnded(at, "succeeded", "", at + timedelta(minutes=5)),
     lambda at: m.Forgotten(at, at + timedelta(minutes=5)),
     lambda at: m.CancelAsked(at, "queue deadline"),
+    lambda at: m.GivenUp(at, "nobody waits", at),
 )
 
 
@@ -202,9 +207,8 @@ def test_runs_keep_their_invariants_through_any_legal_events(steps: list[tuple[i
         )  # fmt: skip
         assert (after.job is not None) or after.status not in ("assigned", "delivering", "done")
         assert after.reason or after.status != "held"
-        assert (after.next_at is not None) or after.status != "held"
-        ended = [one for one in commands if isinstance(one, m.Announce) and "Ended" in one.kind]
-        assert bool(ended) == (after.status in RUN_TERMINAL)
+        assert (after.next_at is not None) or after.awaits_job or after.status != "held"
+        assert commands == ()
         run = after
 
 
@@ -250,6 +254,15 @@ def test_a_job_that_never_started_or_that_the_engine_lost_uses_up_nothing() -> N
         run = told(run, m.JobGone(SOON, "429", LATER, attempts=3, used=False))
         assert (run.status, run.attempt, run.next_at, run.job) == ("waiting", 0, LATER, None)
     assert run.unused == 10
+
+
+def test_a_run_whose_job_does_not_end_waits_for_that_end_or_a_person() -> None:
+    held = told(run_in("assigned"), m.JobStands(SOON, "it does not end"))
+    assert (held.status, held.job, held.next_at, held.awaits_job) == ("held", "job-1", None, True)
+    again = told(held, m.JobOver(LATER), m.ManifestLanded(LATER, 5, 0, "0f"))
+    assert (again.status, again.job) == ("delivering", "job-1")
+    released = told(held, m.Released(LATER))
+    assert (released.status, released.job, released.awaits_job) == ("waiting", None, False)
 
 
 def test_short_counts_are_repeated_then_sent_again_then_held() -> None:
@@ -323,7 +336,7 @@ def test_a_cancel_is_asked_for_until_the_job_has_ended_and_for_engine_id_0_too()
     for event in (m.SeenQueued(SOON), m.SeenRunning(SOON)):
         job, commands = decide_job(job, event)
         assert commands == (m.Cancel("0"),)
-    job, commands = decide_job(job, m.SeenEnded(SOON, "cancelled", "", LATER))
+    job, commands = decide_job(job, m.SeenEnded(SOON, "cancelled", "killed", LATER))
     assert (job.status, job.outcome, job.reason, commands) == ("ended", "cancelled", "late", ())
 
 

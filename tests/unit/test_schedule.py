@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from shared import schedule
 from shared.contract import hour_key
 from shared.documents import encode
+from shared.gaps import FIRST_START, NO_DATA
 from shared.model import HuntSpec, HuntStatus, Window
-from shared.schedule import FIRST_START, NO_DATA, due, judged, touch
+from shared.schedule import due, judged, touch
 from shared.timeline import Gap, HuntRecord
 from tests.unit.house import GUID, WORKSPACE, day_window, days_before, hours_of_days, spec
 

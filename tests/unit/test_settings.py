@@ -39,9 +39,18 @@ def test_the_defaults_are_the_ones_that_operators_are_told() -> None:
         900, 3600, 900,
     )  # fmt: skip
     assert (loaded.jobs_at_once, loaded.jobs_a_day, loaded.runs_a_hunt_a_day) == (5, 300, 30)
+    assert (loaded.vcore_hours_a_day, loaded.job_cores) == (500, 12)
     assert (loaded.findings_a_run, loaded.megabytes_a_day) == (10_000, 500)
     assert (loaded.incidents_a_run, loaded.incidents_a_day) == (20, 200)
     assert (loaded.queue_deadline_seconds, loaded.run_deadline_seconds) == (1800, 3600)
+
+
+def test_a_cap_that_no_job_fits_under_is_a_fault() -> None:
+    (what,) = faults_of(vcore_hours_a_day="11.9").values()
+    assert what == "is 11.9, and one job may use 12"
+    told = faults_of(executors="20", executor_cores="16", run_deadline_seconds="7200", dcr_id="")
+    assert set(told) == {"TIDEHUNT_VCORE_HOURS_A_DAY", "TIDEHUNT_DCR_ID"}
+    assert load(environment(vcore_hours_a_day="12"))[1] == []
 
 
 def test_an_empty_environment_names_every_setting_that_is_missing() -> None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared import contract as c
+from shared import requests
 from shared.errors import Transient
 from shared.model import HuntSpec, Param
 from tests.unit import house
-from tests.unit.house import GUID, OTHER_GUID, WORKSPACE, House, day_window, spec
+from tests.unit.house import (
+    GUID,
+    OTHER,
+    OTHER_GUID,
+    WORKSPACE,
+    House,
+    day_window,
+    hours_of_days,
+    spec,
+)
+from tests.unit.time_line import faults, gaps_of
 
 PLACE = c.workspace_key(WORKSPACE)
 THRESHOLD = Param("threshold", 0.7, 0.0, 1.0)
@@ -79,6 +92,20 @@ def test_a_hunt_that_comes_later_judges_the_newest_slot_of_what_is_there() -> No
     assert [gap.reason for gap in record.gaps] == ["before the first run"]
 
 
+def test_a_hunt_that_comes_with_new_data_knows_the_older_as_well() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="0")
+    home.land(["2026030801", "2026030922"])
+    home.tick()
+    newcomer = spec(module="newcomer", guid=OTHER_GUID)
+    home.deployment = replace(home.deployment, hunts=[*home.deployment.hunts, newcomer])
+    home.land(["2026030923"])
+    home.tick(2)
+    record = home.deployment.records.hunt(OTHER_GUID, WORKSPACE).value
+    assert [(gap.start, gap.reason) for gap in record.gaps] == [
+        (day_window("20260308").start, "before the first run")
+    ]
+
+
 def test_nothing_starts_before_the_lake_was_listed_once() -> None:
     home = house.build(settle_seconds="0", coalesce_seconds="0")
 
@@ -112,6 +139,32 @@ def test_runs_of_a_hunt_are_capped_by_the_day_before_any_job_is_planned() -> Non
     assert len([run_id for run_id in home.runs() if "-h" in run_id]) == 8
 
 
+def test_runs_of_a_hunt_are_capped_in_each_workspace_by_itself() -> None:
+    home = house.build(
+        [spec(slot="hour")], settle_seconds="0", runs_a_hunt_a_day="24", coalesce_seconds="7200",
+        jobs_a_day="1", workspaces=f"{WORKSPACE};{OTHER}",
+    )  # fmt: skip
+    for workspace in (WORKSPACE, OTHER):
+        home.land(["2026030822"], workspace=workspace)
+    home.tick()
+    for workspace in (WORKSPACE, OTHER):
+        home.land(["2026030823", *hours_of_days("20260309")], workspace=workspace)
+    home.tick(9)
+    started = Counter(run.workspace for run in home.runs().values())
+    assert started == {WORKSPACE: 24, OTHER: 24}
+    runs = home.documents("budget/")["budget/20260310.json"]["runs"]
+    assert sorted(runs.values()) == [24, 24] and all(key.startswith(GUID) for key in runs)
+
+
+def test_a_budget_of_the_release_before_still_counts_what_comes() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="7200")
+    before = {"schema": 1, "day": "20260310", "jobs": 3, "runs": {GUID: 30}}
+    home.ledger.plant("budget/20260310.json", json.dumps(before).encode())
+    home.land(["2026030923"])
+    home.tick(2)
+    assert len(home.runs()) == 1
+
+
 def test_one_hunts_trouble_spares_the_others(caplog: pytest.LogCaptureFixture) -> None:
     hunts = [spec(), spec(module="other_hunt", guid=OTHER_GUID)]
     home = house.build(hunts, settle_seconds="0", coalesce_seconds="0")
@@ -130,6 +183,28 @@ def test_an_unexpected_trouble_spares_the_other_hunts_too(home: House) -> None:
     home.land(["2026030923"])
     home.tick()
     assert "beaconing" in {run.hunt for run in home.runs().values()}
+
+
+def test_a_run_that_was_cancelled_before_its_slot_was_noted_leaves_a_gap() -> None:
+    home = house.build([spec()], settle_seconds="0", coalesce_seconds="600")
+    home.tick()
+    home.land(["2026030923"])
+
+    def crash(phase: str, operation: str, subject: str) -> None:
+        if (phase, operation) == ("after", "ledger.create") and subject.startswith("active/runs/"):
+            raise house.Crash
+
+    home.wire.hook = crash
+    with pytest.raises(house.Crash):
+        home.tick()
+    home.wire.hook = lambda *_: None
+    (run_id,) = home.runs()
+    home.clock.forward(120)
+    assert requests.ask_change(home.deployment, "cancel", run_id)
+    home.tick(2)
+    assert home.runs()[run_id].status == "cancelled"
+    assert gaps_of(home) == [("20260309", "20260309", f"run {run_id} cancelled")]
+    assert faults(home) == []
 
 
 def test_a_crash_after_saving_the_run_finds_it_again_by_its_id(home: House) -> None:

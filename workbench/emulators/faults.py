@@ -14,7 +14,7 @@ One request takes one instruction. A fault test ends by asserting that `pending(
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -48,6 +48,10 @@ class Faults:
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Fault | None]] = {}
+        self.seen: Counter[str] = Counter()
+        """Requests so far, by route."""
+        self.fired: Counter[tuple[str, Kind]] = Counter()
+        """Faults so far, by route and kind."""
 
     def add(self, route: str, *faults: Fault | None) -> None:
         """Let the next requests of a route, or of ANY, meet these faults, in this order; None lets
@@ -57,7 +61,11 @@ class Faults:
     def take(self, route: str) -> Fault | None:
         """The next instruction of a route, which is thereby used."""
         queue = self._queues.get(route) or self._queues.get(ANY)
-        return queue.popleft() if queue else None
+        fault = queue.popleft() if queue else None
+        self.seen[route] += 1
+        if fault is not None:
+            self.fired[route, fault.kind] += 1
+        return fault
 
     def pending(self) -> dict[str, list[Fault]]:
         """What has not fired, by route."""

@@ -29,7 +29,7 @@ where workspace = ? and name = ? and json_extract(body, '$.RunId') = ? and recei
 _LATEST = """
 select body from (
     select body, row_number() over (
-        partition by json_extract(body, '$.FindingId')
+        partition by json_extract(body, ?)
         order by json_extract(body, '$.TimeGenerated') desc, seq desc
     ) as newest
     from row
@@ -67,11 +67,19 @@ class Asker:
         return {"Count": "long"}, [[count]]
 
     def findings_of_run(self, table: Stream, run_id: str) -> tuple[dict[str, str], list[Any]]:
-        """FINDINGS_OF_RUN: the group's column first, then the maximised one, then the others."""
-        columns = {"FindingId": "string", TIME: "datetime", "TenantId": "string"}
+        """FINDINGS_OF_RUN."""
+        return self._latest("FindingId", table, run_id)
+
+    def health_of_run(self, table: Stream, run_id: str) -> tuple[dict[str, str], list[Any]]:
+        """HEALTH_OF_RUN."""
+        return self._latest("RowId", table, run_id)
+
+    def _latest(self, group: str, table: Stream, run_id: str) -> tuple[dict[str, str], list[Any]]:
+        """The group's column first, then the maximised one, then the others."""
+        columns = {group: "string", TIME: "datetime", "TenantId": "string"}
         columns |= {n: _KQL_TYPES.get(t, t) for n, t in table.columns.items() if n not in columns}
         columns |= {"Type": "string", "_ResourceId": "string"}
-        bodies = self._db.execute(_LATEST, self._of_run(table, run_id))
+        bodies = self._db.execute(_LATEST, (f"$.{group}", *self._of_run(table, run_id)))
         return columns, [_row(json.loads(body), columns, table.table) for (body,) in bodies]
 
     def _of_run(self, table: Stream, run_id: str) -> tuple[object, ...]:
@@ -81,6 +89,7 @@ class Asker:
 _ANSWERS: Mapping[str, Callable[..., tuple[dict[str, str], list[Any]]]] = {
     queries.COUNT_FINDINGS: Asker.count_findings,
     queries.FINDINGS_OF_RUN: Asker.findings_of_run,
+    queries.HEALTH_OF_RUN: Asker.health_of_run,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 Json = dict[str, Any]
 DOES = {
     "requested": "asked for; the next turn takes it up",
-    "waiting": "waits for a Spark job",
+    "waiting": "waits for a Spark job; `tidehunt status` tells what stops new ones",
     "assigned": "is with its Spark job",
     "delivering": "is being delivered",
     "held": "is held: it waits for a condition to pass, or for you",
@@ -20,6 +20,11 @@ STEPS = {
     "sending": "findings are being sent to the workspace",
     "incidents": "findings are sent; incidents are being opened and updated",
     "read-back": "incidents are settled; the sent rows are to be counted in the workspace",
+}
+CLASSES = {
+    "live": "live",
+    "adhoc": "ad-hoc: somebody asked for it",
+    "backfill": "backfill: it fills a gap, behind live runs",
 }
 TYPE = {
     "held": ("release", "abandon"),
@@ -48,7 +53,8 @@ def explain(run: Json) -> Iterator[str]:
 
 def _story(run: Json) -> Iterator[str]:
     slot, window = run["slot"], run["window"]
-    yield f"  hunt {run['hunt']} ({run['kind']}) on {run['workspace']}, revision {run['revision']}"
+    kind = CLASSES[run["kind"]] + ("" if run["incidents"] else ", without incidents")
+    yield f"  hunt {run['hunt']} ({kind}) on {run['workspace']}, revision {run['revision']}"
     yield f"  judges {slot['start'][:16]} to {slot['end'][:16]}, back to {window['start'][:16]}"
     yield f"  saved {run['created'][:19]}, {run['status']} since {run['since'][:19]}"
     yield from _jobs(run)

@@ -1,0 +1,233 @@
+"""Export events without a pause: python -m benchmarks.soak [--minutes 30] [--rate 120]
+
+The real host process with the emulators. Each event tells of a blob that has just grown; sweeps are
+off, so that a lost mark shows: at the end the ledger must know every hour as the lake has it.
+Exit code 1: marks lost, less than 100 events per second, or memory that grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import linear_regression, quantiles
+
+import httpx
+
+from benchmarks.process import cpu_seconds, held_bytes
+from shared import contract as c
+from workbench.cloud import ACCOUNTS
+from workbench.emulators.eventgrid_delivery import Options
+from workbench.emulators.spark_submit import Process, Submission
+from workbench.emulators.storage_events import BlobEvent, grid_event
+from workbench.home import Home
+from workbench.machine import Machine
+from workbench.samples import WORKSPACE
+
+TABLE = "commonsecuritylog"
+LEAST_RATE = 100.0
+MOST_GROWTH = 1.0
+"""MB in ten minutes."""
+DAYS, BLOBS_AN_HOUR = 7, 12
+AT_ONCE = 32
+SAMPLE_SECONDS = 5.0
+WARM_UP = 0.2
+"""Share of the samples that tell of the start, not of the slope."""
+PATIENCE_SECONDS = 300.0
+CALM = {
+    # The product's own pace; the workbench's is a demo's.
+    "TIDEHUNT_TICK_SCHEDULE": "*/10 * * * * *",
+    "TIDEHUNT_TURN_SECONDS": "45",
+    "TIDEHUNT_CALL_SECONDS": "10",
+    "TIDEHUNT_COALESCE_SECONDS": "3600",
+    "TIDEHUNT_SETTLE_SECONDS": "3600",
+    "TIDEHUNT_SWEEP_SECONDS": "80000",
+}
+
+
+@dataclass
+class Soak:
+    """What was posted, and what it cost."""
+
+    posted: int = 0
+    refused: int = 0
+    """Deliveries that had to be repeated."""
+    seconds: float = 0.0
+    cpu: float = 0.0
+    cpu_around: float = 0.0
+    """Of the emulators and the exporter, which share a process, in seconds; `cpu` is the host's."""
+    waits: list[float] = field(default_factory=list)
+    samples: list[tuple[float, float]] = field(default_factory=list)
+    """(seconds, MB held by the host)."""
+    lost: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Accepted events per second."""
+        return self.posted / self.seconds if self.seconds else 0.0
+
+    @property
+    def slope(self) -> float:
+        """MB in ten minutes, by regression over the samples after the warm-up."""
+        steady = self.samples[int(len(self.samples) * WARM_UP) :]
+        if len(steady) < 3:
+            return 0.0
+        return 600 * linear_regression(*zip(*steady, strict=True)).slope
+
+    def violations(self) -> Iterator[str]:
+        """What does not hold, in words."""
+        if self.lost:
+            yield f"{len(self.lost)} hours are not as the lake has them: {self.lost[:3]}"
+        if self.rate < LEAST_RATE:
+            yield f"{self.rate:.0f} events per second, {LEAST_RATE:.0f} are promised"
+        if self.slope >= MOST_GROWTH:
+            yield f"memory grows by {self.slope:.2f} MB in ten minutes"
+
+
+@dataclass
+class Exporter:
+    """Writes blobs and posts their events, at a rate or as fast as the host takes them."""
+
+    machine: Machine
+    rate: float
+    soak: Soak
+    until: float
+
+    async def run(self) -> None:
+        """Post until the time is over."""
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as self._client:
+            self._began = time.monotonic()
+            self._next = self._began
+            await asyncio.gather(self._sample(), *(self._post_on() for _ in range(AT_ONCE)))
+
+    async def _post_on(self) -> None:
+        chance = random.Random(id(self))  # noqa: S311  an experiment's order
+        while (now := time.monotonic()) < self.until:
+            turn, self._next = max(self._next, now - 1), max(self._next, now - 1) + 1 / self.rate
+            await asyncio.sleep(max(0.0, turn - now))
+            await self._post(self._grow(chance))
+
+    def _grow(self, chance: random.Random) -> BlobEvent:
+        hour = datetime.now(UTC) - timedelta(hours=chance.randrange(24 * DAYS))
+        folder = c.export_hour_folder(WORKSPACE, c.hour_key(hour))
+        path = f"{folder}/m={5 * chance.randrange(BLOBS_AN_HOUR):02d}/PT05M.json"
+        file = self.machine.home.exports / c.export_container(TABLE) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as blob:
+            blob.write(b"{}\n")
+        return BlobEvent("exports", "PutBlob", c.export_container(TABLE), path)
+
+    async def _post(self, event: BlobEvent) -> None:
+        """Deliver until it is accepted, as Event Grid does."""
+        body = [grid_event(event, ACCOUNTS["exports"])]
+        app = self.machine.app
+        while True:
+            began = time.monotonic()
+            try:
+                answer = await self._client.post(
+                    f"{app.url}/runtime/webhooks/EventGrid",
+                    params={"functionName": "export_blob_created", "code": app.key},
+                    headers={"aeg-event-type": "Notification"},
+                    json=body,
+                )
+            except httpx.TransportError:
+                self.soak.refused += 1
+                continue
+            if answer.status_code < 300:
+                self.soak.waits.append(time.monotonic() - began)
+                self.soak.posted += 1
+                return
+            self.soak.refused += 1
+
+    async def _sample(self) -> None:
+        pid = self.machine.app_pid()
+        while time.monotonic() < self.until:
+            sample = (time.monotonic() - self._began, held_bytes(pid) / 1e6)
+            self.soak.samples.append(sample)
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def soak(home: Home, minutes: float, rate: float) -> Soak:
+    """Post for so long, wait until every mark is folded, compare ledger and lake."""
+    told = Soak()
+    silent = Options(drop=True)
+    with Machine(home, [WORKSPACE], overrides=CALM, events=silent, submit=_no_pool) as machine:
+        cpu, began = cpu_seconds(machine.app_pid()), time.monotonic()
+        around = time.process_time()
+        asyncio.run(Exporter(machine, rate, told, began + 60 * minutes).run())
+        told.seconds = time.monotonic() - began
+        told.cpu = cpu_seconds(machine.app_pid()) - cpu
+        told.cpu_around = time.process_time() - around
+        _await_folding(home)
+        told.lost = list(lost(home))
+    return told
+
+
+def _no_pool(to: Submission) -> Process:
+    """No hunt is measured here: a job ends at once."""
+    to.folder.mkdir(parents=True, exist_ok=True)
+    return Process([sys.executable, "-c", ""], {}, to)
+
+
+def _await_folding(home: Home) -> None:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    marks = home.state / "ledger" / "touched"
+    while any(path.is_file() for path in marks.rglob("*")) and time.monotonic() < ends:
+        time.sleep(1)
+
+
+def lost(home: Home) -> Iterator[str]:
+    """Hours of which the ledger knows other blobs or bytes than the lake holds, or marks left."""
+    ledger, key = home.state / "ledger", c.workspace_key(WORKSPACE)
+    for path in (ledger / "touched").rglob("*"):
+        if path.is_file():
+            yield f"{path.name} is marked and not folded"
+    known: dict[str, tuple[int, int]] = {}
+    for path in (ledger / "days" / key / TABLE).glob("*.json"):
+        for hour, held in json.loads(path.read_text("utf-8"))["hours"].items():
+            known[hour] = (held["blobs"], held["bytes"])
+    there: dict[str, tuple[int, int]] = {}
+    for path in (home.exports / c.export_container(TABLE)).rglob("*.json"):
+        parsed = c.parse_export_blob(
+            c.export_container(TABLE),
+            path.relative_to(home.exports / c.export_container(TABLE)).as_posix(),
+        )
+        hour = parsed.hour if parsed else path.name
+        blobs, size = there.get(hour, (0, 0))
+        there[hour] = (blobs + 1, size + path.stat().st_size)
+    for hour, held in there.items():
+        if known.get(hour) != held:
+            yield f"{hour}: {held} in the lake, {known.get(hour)} in the ledger"
+
+
+def main() -> int:
+    """Tell what a long time of events does."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--rate", type=float, default=120, help="events per second to offer")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        told = soak(Home(Path(folder) / "home"), options.minutes, options.rate)
+    wait = quantiles(told.waits, n=100)
+    print(f"{told.posted} events in {told.seconds:.0f} s: {told.rate:.0f} per second")
+    print(f"answered in {wait[49] * 1e3:.0f} ms (median), {wait[98] * 1e3:.0f} ms (99 of 100)")
+    print(f"{told.refused} deliveries repeated, {len(told.lost)} hours lost")
+    print(f"the host used {told.cpu:.0f} s of CPU: {1e3 * told.cpu / told.posted:.1f} ms an event;")
+    print(f"emulators and exporter: {1e3 * told.cpu_around / told.posted:.1f} ms an event")
+    print(f"the host holds {told.samples[-1][1]:.0f} MB; slope {told.slope:+.2f} MB in ten minutes")
+    broken = list(told.violations())
+    for one in broken:
+        print(f"does not hold: {one}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

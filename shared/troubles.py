@@ -1,0 +1,69 @@
+"""What stands still, is silent, was not told or cannot be used, as status tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from shared import alarms
+from shared.alarms import Alarm, Alarms
+from shared.deployment import Deployment
+from shared.health import OWED, Owed
+from shared.model import Json, Run, Unusable
+from shared.quarantine import UNUSABLE
+from shared.records import Records
+
+
+def troubles(deployment: Deployment, runs: Sequence[Run]) -> Json:
+    """`alarms`, `untold` and `quarantined`. `runs` are all unfinished ones."""
+    return {
+        "alarms": _alarms(deployment, runs),
+        "untold": _untold(deployment),
+        "quarantined": _quarantined(deployment.records),
+    }
+
+
+def _quarantined(records: Records) -> Json:
+    """Path -> why, of what a turn has met and of what was met in telling the rest."""
+    kept = records.the_one(Unusable(), UNUSABLE)
+    return {**(kept.value.documents if kept else {}), **records.quarantine.met}
+
+
+def _alarms(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
+    """What stands still or is silent; a held run shows as soon as it is held."""
+    known = {
+        name: alarm
+        for kept in deployment.records.usable(Alarms, [alarms.PATH])
+        for name, alarm in kept.value.known.items()
+        if alarm.kind != "RunHeld"
+    }
+    by_id = {run.id: run for run in runs}
+    return [
+        *map(_alarm, alarms.held(runs)),
+        *(_alarm(_in_words(one, by_id.get(one.subject))) for one in known.values()),
+    ]
+
+
+def _in_words(alarm: Alarm, run: Run | None) -> Alarm:
+    """What a run's alarm leaves to the run to say."""
+    if alarm.reason or run is None:
+        return alarm
+    reason = f"{run.status} without results: {run.reason}".rstrip(": ")
+    return replace(alarm, reason=reason, mend=f"tidehunt explain {run.id}")
+
+
+def _alarm(alarm: Alarm) -> Json:
+    return {
+        "alarm": alarm.kind,
+        "subject": alarm.subject,
+        "since": alarm.since.isoformat(),
+        "reason": alarm.reason,
+        "mend": alarm.mend,
+    }
+
+
+def _untold(deployment: Deployment) -> Json:
+    """Health rows and messages that nobody has taken yet, and those that had to be given up."""
+    kept = next(iter(deployment.records.usable(Owed, [OWED])), None)
+    owed = kept.value if kept else Owed()
+    return {"rows": len(owed.rows), "messages": len(owed.messages), "lost": owed.lost}

@@ -1,0 +1,164 @@
+"""A ledger with a document of every kind, and runs and jobs in every status, as the code writes it.
+
+Every run belongs to a hunt of its own, named after what happened to it, so that none waits for
+another. States are reached by the events that lead there, never written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from shared import contract as c
+from shared import messages as m
+from shared import schedule
+from shared.documents import encode
+from shared.incidents import incident_id
+from shared.model import (
+    Budget,
+    Case,
+    Claim,
+    Cursor,
+    Ignored,
+    Job,
+    Json,
+    Recent,
+    Request,
+    Run,
+    Sweeps,
+)
+from shared.ports import Ledger
+from shared.records import RECENT, REQUESTS, SWEEPS, Kept, Records, job_path, mark, run_path
+from shared.runs import decide_job, decide_run
+from shared.timeline import DayRecord, Hour
+from tests.memory.storage import MemoryLedger
+from tests.unit.house import TABLE, WORKSPACE, a_finding, a_run, spec
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+PLACE = c.workspace_key(WORKSPACE)
+LANDED = m.ManifestLanded(NOW, 1, 0, "0f" * 16, {"hours_planned": 24, "hours_missing": []})
+SENT = m.RowsSent(NOW, Cursor(0, 400), 1)
+ALL_SENT = (LANDED, SENT, m.RowsSent(NOW, Cursor(1, 0), 0), m.AllSent(NOW))
+SETTLED = (*ALL_SENT, m.CaseSettled(NOW, opened=1), m.IncidentsSettled(NOW, LATER))
+RUNS: Mapping[str, Sequence[m.Event]] = {
+    "sending": (LANDED,),
+    "at_incidents": ALL_SENT,
+    "at_read_back": SETTLED,
+    "sink_refused": (LANDED, m.SinkRefused(NOW, "403", LATER, 0.0)),
+    "job_refused": (m.JobRefused(NOW, "too many cores", LATER),),
+    "job_gone": (m.JobGone(NOW, "dead", LATER, 3),),
+    "delivered": (*SETTLED, m.RowsCounted(NOW, 1, LATER, 3)),
+    "broken": (m.HuntFailed(NOW, "division by zero"),),
+    "taken_back": (m.CancelAsked(NOW, "by a person"),),
+}
+"""Hunt -> what happened to its run since a job was planned for it."""
+PLANNED = m.PlanWritten(NOW)
+RUNNING = (PLANNED, m.Submitted(NOW, "0"), m.SeenRunning(NOW))
+JOBS: Mapping[str, Sequence[m.Event]] = {
+    "planned": (),
+    "submitting": (PLANNED, m.SubmitUnanswered(NOW, LATER)),
+    "running": RUNNING,
+    "cancelling": (*RUNNING, m.CancelAsked(NOW, "its deadline")),
+    "ended": (*RUNNING, m.SeenEnded(NOW, "succeeded", "", LATER)),
+    "lost": (PLANNED, m.SubmitRefused(NOW, "no capacity")),
+}
+"""Hunt, named after the status of the job that its run is in -> what happened to that job."""
+
+
+def written() -> dict[str, Json]:
+    """Ledger path -> document."""
+    ledger = MemoryLedger()
+    records = Records(ledger)
+    for number, (hunt, events) in enumerate(RUNS.items()):
+        _save_run(records, _run(hunt, number, _job_id(number), events))
+    for number, (hunt, happened) in enumerate(JOBS.items(), start=len(RUNS)):
+        _save_job(records, hunt, number, happened)
+    _save_the_rest(records)
+    return {path: json.loads(content) for path, content in ledger.contents().items()}
+
+
+def text(documents: Mapping[str, Json]) -> str:
+    """As it is kept: one document a line, so that a difference shows."""
+    lines = (f"{json.dumps(path)}: {json.dumps(body)}" for path, body in documents.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _guid(number: int) -> str:
+    return f"00000000-0000-4000-8000-0000000001{number:02d}"
+
+
+def _job_id(number: int) -> str:
+    return f"job-20260310110000-{number:08x}"
+
+
+def _run(hunt: str, number: int, job: str | None, events: Sequence[m.Event]) -> Run:
+    """The run of a hunt, as it was started, after these events."""
+    run = a_run(
+        id=f"20260309-{hunt}-{PLACE}-r0", hunt=hunt, hunt_guid=_guid(number), params={"least": 0.5}
+    )
+    for event in (m.Assigned(NOW, job), *events) if job else ():
+        run, _ = decide_run(run, event)
+    return run
+
+
+def _save_run(records: Records, run: Run) -> None:
+    kept = records.save(Kept(run_path(run), run, None), run)
+    if run.status in ("done", "failed", "cancelled"):
+        records.finish(kept, run.id)
+    judged = spec(module=run.hunt, guid=run.hunt_guid)
+    hunt = records.hunt(run.hunt_guid, WORKSPACE)
+    touched = schedule.touch(judged, hunt.value, ["2026030901", "2026030701"], run.created)
+    (due,) = schedule.due(judged, touched, NOW, timedelta(0))
+    after = schedule.judged(touched, due, run.id, run.created + timedelta(microseconds=7))
+    records.save(hunt, schedule.unjudged(after, run.id, run.slot, f"run {run.id} {run.status}"))
+
+
+def _save_job(records: Records, hunt: str, number: int, events: Sequence[m.Event]) -> None:
+    run = _run(hunt, number, _job_id(number) if events else None, ())
+    _save_run(records, run)
+    job = Job(_job_id(number), WORKSPACE, (run_path(run),), "planned", NOW, NOW)
+    for event in events:
+        job, _ = decide_job(job, event)
+    records.save(Kept(job_path(job.id), job, None), job)
+
+
+def _save_the_rest(records: Records) -> None:
+    ledger = records.ledger
+    ledger.create("owner.json", {"schema": 1, "deployment": "tidehunt"})
+    ledger.create("turn.json", encode(Claim("host-0", NOW, NOW, NOW)))
+    ledger.create(SWEEPS, encode(Sweeps(NOW, NOW, "")))
+    ledger.create(RECENT, encode(Recent((f"20260309-delivered-{PLACE}-r0",))))
+    ledger.create("health/ignored.json", encode(Ignored(("auditlogs",))))
+    old = Job(_job_id(99), WORKSPACE, (), "ended", NOW, NOW, outcome="succeeded")
+    records.finish(records.save(Kept(job_path(old.id), old, None), old), old.id)
+    budget = records.budget("20260310")
+    records.save(budget, Budget("20260310", 6, 4_000, 1, {_guid(0): 1}))
+    day = records.day(WORKSPACE, TABLE, "20260309")
+    hour = Hour(1, 2, "f" * 24, "abfss://tables@x/y", "f" * 24, 1)
+    records.save(day, DayRecord(WORKSPACE, TABLE, "20260309", {"2026030901": hour}))
+    mark(ledger, WORKSPACE, TABLE, "2026030905", NOW)
+    _save_case(records)
+    _save_requests(ledger)
+
+
+def _save_case(records: Records) -> None:
+    """The case of the finding that the run in read-back has brought to Sentinel."""
+    run = _run("at_read_back", list(RUNS).index("at_read_back"), None, ())
+    finding = a_finding(run=run)
+    key = str(finding["FindingKey"])
+    case = records.case(key, run.hunt_guid, WORKSPACE)
+    opened = Case(key, run.hunt_guid, WORKSPACE, 1, incident_id(key, 1), "High", "e", NOW)
+    records.save(case, replace(opened, quiet_until=LATER, learned_from="a closure"))
+
+
+def _save_requests(ledger: Ledger) -> None:
+    asked = Request("run", f"20260308-delivered-{PLACE}-a00000000-r0", NOW, "delivered", WORKSPACE)
+    asked = replace(asked, end_date="20260308", lookback_days=2, params={"least": 0.5})
+    ledger.put(f"{REQUESTS}{asked.run_id}.json", encode(asked))
+    for kind, hunt in (("release", "sink_refused"), ("redrive", "broken"), ("cancel", "job_gone")):
+        run_id = f"20260309-{hunt}-{PLACE}-r0"
+        change = Request(kind, run_id, NOW, reason="a person")  # type: ignore[arg-type]
+        ledger.put(f"{REQUESTS}{run_id}.{kind}.json", encode(change))

@@ -1,0 +1,101 @@
+"""How large a world is, by its seed. Most are small, so that many cost little; every 50th is whole.
+
+| seeds            | hunts   | workspaces | hours of data | share |
+|------------------|---------|------------|---------------|-------|
+| number 25 of 50  | 25      | 2          | 48            | 2 %   |
+| others, one in 6 | 5       | 2          | 20            | 16 %  |
+| the rest         | 2 to 5  | 1 or 2     | 12 to 18      | 82 %  |
+
+One in four of those that are not whole has caps so small that they bite.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from shared.model import HuntSpec
+from tests.unit import house
+from tests.unit.house import OTHER, WORKSPACE
+
+TABLES = ("commonsecuritylog", "signinlogs")
+WHOLE_ONE_IN = 50
+REVISIONS = timedelta(hours=24)
+"""What the latest data needs for its last revision."""
+_KINDS: tuple[Mapping[str, Any], ...] = (
+    {"module": "by_day", "slot": "day", "tables": TABLES[:1]},
+    {"module": "by_hour", "slot": "hour", "tables": TABLES[:1], "case_key": ("DstIpAddr",)},
+    {"module": "by_schedule", "slot": "day", "arrival": False, "schedule": "30 */6 * * *",
+     "tables": TABLES[1:]},
+    {"module": "in_the_shadow", "slot": "hour", "status": "shadow", "tables": TABLES[1:]},
+    {"module": "of_both", "slot": "day", "tables": TABLES, "schedule": "0 3 * * *"},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a world holds, and how fast its timer is while there are faults."""
+
+    hunts: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Numbers of the hunts; each five are of all kinds."""
+    workspaces: tuple[str, ...] = (WORKSPACE, OTHER)
+    hours: int = 20
+    """So long does data land."""
+    tick: float = 60.0
+    """Seconds between two ticks while there are faults."""
+    caps: Mapping[str, str] = field(default_factory=dict)
+    """Settings so small that they bite; none: the defaults, which do not."""
+
+    @property
+    def length(self) -> timedelta:
+        """From the first blob to rest: what a cap puts off waits for the next days."""
+        return timedelta(hours=self.hours) + REVISIONS + timedelta(days=2 if self.caps else 0)
+
+    @property
+    def padding(self) -> int:
+        """Bytes that each finding carries besides, so that a cap in MB bites."""
+        return 9_000 if self.caps else 0
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two ticks when all is well and something is still to be done."""
+        return 1800.0 if self.caps else 300.0
+
+
+def scale_of(seed: int) -> Scale:
+    """By the table above."""
+    dice = random.Random(f"{seed} scale")  # noqa: S311 no secret
+    if seed % WHOLE_ONE_IN == WHOLE_ONE_IN // 2:
+        return Scale(tuple(range(25)), hours=48, tick=300.0)
+    caps = _caps(dice) if dice.random() < 0.25 else {}
+    if dice.random() < 1 / 6:
+        return Scale(caps=caps)
+    hunts = sorted(dice.sample(range(5), dice.randint(2, 5)))
+    places = (WORKSPACE, OTHER)[: dice.choice((1, 2, 2))]
+    return Scale(tuple(hunts), places, dice.randint(12, 18), dice.choice((60.0, 120.0)), caps)
+
+
+def _caps(dice: random.Random) -> Mapping[str, str]:
+    return {
+        "jobs_a_day": str(dice.choice((8, 12, 20))),
+        "megabytes_a_day": "1",
+        "incidents_a_day": str(dice.choice((2, 5))),
+        "incidents_a_run": str(dice.choice((1, 2))),
+        "runs_a_hunt_a_day": str(dice.choice((25, 40))),
+    }
+
+
+def specs(numbers: tuple[int, ...]) -> list[HuntSpec]:
+    """By day and by hour, on arrival and by schedule, live and in the shadow."""
+    return [_spec(number) for number in numbers]
+
+
+def _spec(number: int) -> HuntSpec:
+    kind = _KINDS[number % len(_KINDS)]
+    again = f"_{number // len(_KINDS)}" if number >= len(_KINDS) else ""
+    changes = {**kind, "module": f"{kind['module']}{again}"}
+    guid = f"00000000-0000-4000-8000-{number:012d}"
+    return house.spec(lookback_days=1 + number % 2, guid=guid, **changes)

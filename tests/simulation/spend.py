@@ -1,0 +1,77 @@
+"""Invariant 8: what is spent was reserved before, and what is reserved is within the day's caps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from shared.documents import decode
+from shared.model import Budget
+from tests.simulation.seen import roll_up_of, runs_of
+
+if TYPE_CHECKING:
+    from tests.simulation.safety import Safety
+    from tests.simulation.world import World
+
+
+def budgets(world: World) -> list[Budget]:
+    """What each UTC day has spent, as the ledger says now."""
+    found = {path: world.ledger.peek(path) or b"" for path in world.ledger.paths("budget")}
+    return [decode(Budget, json.loads(content), path) for path, content in found.items()]
+
+
+def a_day_keeps_its_caps(safety: Safety, path: str) -> Iterator[str]:
+    """8: no day reserves more than TIDEHUNT_..._A_DAY."""
+    if not path.startswith("budget/"):
+        return
+    settings = safety.world.base.settings
+    day = decode(Budget, json.loads(safety.world.ledger.peek(path) or b""), path)
+    caps = {
+        "jobs": (day.jobs, settings.jobs_a_day),
+        "bytes": (day.bytes, settings.megabytes_a_day * 1_000_000),
+        "incidents": (day.incidents, settings.incidents_a_day),
+        "runs of a hunt": (max(day.runs.values(), default=0), settings.runs_a_hunt_a_day),
+    }
+    for name, (reserved, cap) in caps.items():
+        if reserved > cap:
+            yield f"8: {reserved} {name} are reserved on {day.day}, {cap} may be"
+        if reserved == cap:
+            safety.caps_met.add(name)
+
+
+def a_job_was_reserved(safety: Safety, job_id: str) -> Iterator[str]:
+    """8: jobs are reserved before they are posted."""
+    posted = len({request.job_id for request in safety.world.pool.requests})
+    reserved = sum(day.jobs for day in budgets(safety.world))
+    if posted > reserved:
+        yield f"8: {posted} jobs are posted, {reserved} reserved: {job_id}"
+
+
+def bytes_were_reserved(safety: Safety, _size: str) -> Iterator[str]:
+    """8: bytes are reserved before they are sent."""
+    sent = sum(safety.world.sink.payloads)
+    reserved = sum(day.bytes for day in budgets(safety.world))
+    if sent > reserved:
+        yield f"8: {sent} bytes are sent, {reserved} reserved"
+
+
+def an_incident_was_reserved(safety: Safety, incident_id: str) -> Iterator[str]:
+    """8: incidents are reserved before they are opened; roll-ups are one a run at most."""
+    reserved = sum(day.incidents for day in budgets(safety.world))
+    if len(safety.created) <= reserved:
+        return
+    roll_ups = set(map(roll_up_of, runs_of(safety.world)))
+    opened = len(safety.created.keys() - roll_ups)
+    if opened > reserved:
+        yield f"8: {opened} incidents are opened, {reserved} reserved: {incident_id}"
+
+
+def a_run_was_reserved(safety: Safety, path: str) -> Iterator[str]:
+    """8: runs that start by themselves are reserved before they are saved."""
+    if not path.startswith("active/runs/live/"):
+        return
+    safety.started.add(path)
+    reserved = sum(sum(day.runs.values()) for day in budgets(safety.world))
+    if len(safety.started) > reserved:
+        yield f"8: {len(safety.started)} runs started, {reserved} reserved: {path}"

@@ -1,0 +1,47 @@
+"""Planted bugs are found, and told in a few lines; `make mutants` hunts all of them down."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation import planted_jobs, planted_ledger, planted_sinks
+from tests.simulation.planted import PLANTED, Plant, told_by
+from tests.simulation.simulate import numbers, shrink, simulate
+
+QUICK: dict[Plant, int] = {
+    planted_jobs.posts_twice: 2,
+    planted_jobs.reserves_after_the_post: 2,
+    planted_ledger.claims_nothing: 0,
+    planted_ledger.consumes_marks_first: 0,
+    planted_ledger.marks_only_once: 0,
+    planted_sinks.names_findings_by_content: 2,
+    planted_sinks.drops_refused_rows: 2,
+    planted_sinks.writes_over_the_analyst: 2,
+}
+"""Bug -> a seed that meets it soon."""
+
+
+@pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.__name__)
+def test_its_own_invariant_tells_of_a_planted_bug(bug: Plant) -> None:
+    assert told_by(bug) in numbers(simulate(QUICK[bug], bug, until=told_by(bug)))
+
+
+def test_every_planted_bug_names_a_rule_and_its_invariant() -> None:
+    assert len(PLANTED) >= 25 and len({plant.__name__ for plant in PLANTED}) == len(PLANTED)
+    assert all(1 <= int(told_by(plant)) <= 14 for plant in PLANTED)
+
+
+def test_a_story_is_cut_down_to_the_faults_that_matter() -> None:
+    bug, seed = planted_jobs.posts_before_it_saves, 7
+    found = simulate(seed, bug, until="4")
+    short = shrink(found, bug)
+    assert numbers(short) >= {"4"} and short.broken[0].startswith("4: 2 POSTs of job-")
+    assert 1 <= len(short.faults) <= 2 < len(found.faults)
+    assert len(short.story) <= 20 and "VIOLATION" in short.story[-1]
+    assert sum("engine.submit" in line for line in short.story) == 2
+
+
+def test_a_bug_that_needs_no_fault_is_told_without_any() -> None:
+    bug = planted_jobs.posts_twice
+    short = shrink(simulate(2, bug, until="4"), bug)
+    assert short.faults == [] and "VIOLATION" in short.story[-1]

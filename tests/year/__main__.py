@@ -1,0 +1,58 @@
+"""`python -m tests.year`: what a turn asks for on day 365, beside day 7."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+
+from tests.year.world import TurnCost, Years
+
+YOUNG = 7
+
+
+def main(arguments: list[str]) -> int:
+    """0 when no turn on the last day asked for more calls or entries than its twin on day 7."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--days", type=int, default=365)
+    options.add_argument("--hours", type=int, default=24, help="hours that are lived of each day")
+    given = options.parse_args(arguments)
+    logging.disable(logging.CRITICAL)
+    began = time.monotonic()
+    young, old, years = compare(given.days, given.hours)
+    ended = sum("/job-" not in path for path in years.house.ledger.paths() if "done/" in path)
+    size, path = years.biggest()
+    print(f"{given.days * 200:,} runs in {given.days} days, {time.monotonic() - began:.0f} s")
+    print(f"of these in done/: {ended:,}; biggest document: {size:,} bytes, {path}")
+    _say("calls a day", [one.calls for one in young], [one.calls for one in old])
+    _say("listed entries a day", [one.entries for one in young], [one.entries for one in old])
+    print(f"archive, most calls of a turn: {max(one.archive for one in old)}")
+    same = [(one.calls, one.entries) for one in young] == [(one.calls, one.entries) for one in old]
+    print("turn by turn the same" if same else "NOT the same turn by turn")
+    return 0 if same else 1
+
+
+def compare(days: int, hours: int) -> tuple[list[TurnCost], list[TurnCost], Years]:
+    """What each turn cost on day 7 and on the last day of one ledger."""
+    years = Years()
+    years.write_days(1)
+    years.live_hours(1)
+    years.settle()  # the cases are there now: on both days they have their incidents already
+    years.write_days(YOUNG - 1)
+    young = years.live_hours(hours)
+    years.settle()
+    years.write_days(days - 1)
+    return young, years.live_hours(hours), years
+
+
+def _say(what: str, young: list[int], old: list[int]) -> None:
+    ratio = sum(old) / sum(young)
+    print(
+        f"{what}: day {YOUNG} {sum(young):,}, last day {sum(old):,}, ratio {ratio:.3f}; "
+        f"most in a turn {max(young)} and {max(old)}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
