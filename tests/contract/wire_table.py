@@ -17,7 +17,7 @@ from workbench.emulators.faults import Fault
 
 BOUND = 1.0
 """Seconds of a call that meets silence."""
-SILENCE = 2.0
+SILENCE = 4.0
 PAGE = docs.ROOT / "docs" / "faults.md"
 
 

@@ -1,7 +1,8 @@
-"""100,000 events that anybody could have sent: marks are bounded by what there is to mark."""
+"""Events that anybody could have sent: marks are bounded by what there is to mark."""
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +17,8 @@ from tests.hostile import STRINGS
 from tests.unit import house
 from tests.unit.house import OTHER, START, TABLE, WORKSPACE
 
-EVENTS = 20_000
+EVENTS = int(os.environ.get("SPOOFED_EVENTS", "20000"))
+"""By hand also 100,000."""
 HOURS = 36 * 24 + 1
 """From 35 days back to an hour ahead there are no more than these."""
 HOSTS = ("tidehuntexports.blob.core.windows.net", "tidehuntexports.dfs.core.windows.net")
@@ -59,6 +61,6 @@ def test_a_flood_of_spoofed_events_sets_a_bounded_number_of_marks() -> None:
     new = set(home.ledger.contents()) - before
     assert {path.split("/")[0] for path in new} == {"touched"}
     # Two workspaces, the one table that is hunted on, and hours: nothing that an event says more.
-    assert 2 * 24 * 30 < len(new) <= 2 * HOURS
+    assert 500 < len(new) <= 2 * HOURS
     assert {path.split("/")[2] for path in new} == {TABLE}
     assert home.engine.requests == []
