@@ -280,7 +280,8 @@ def _settle(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
         if runs[path].value.awaits_job:
             decide_and_save(turn, runs, path, m.JobOver(turn.now()))
     for path in _carried(job, runs):
-        landed = job.status == "ended" and spared(path, look_for_manifest, turn, runs, path)
+        # A lost one, too: its POST may have arrived late, and the engine forgotten the job since.
+        landed = spared(path, look_for_manifest, turn, runs, path)
         if landed is False and turn.now() >= (job.next_at or turn.now()):
             decide_and_save(turn, runs, path, _gone(turn, job, runs[path].value))
     if not _carried(job, runs):
