@@ -17,7 +17,7 @@ from shared import contract as c
 from shared.bookkeeping import Budget
 from shared.documents import encode
 from shared.model import Entry, HuntSpec, Job, Run
-from shared.records import Kept, Records, done_path, run_path
+from shared.records import AGING, Kept, Records, done_path, run_path
 from shared.timeline import DayRecord, Hour, Slot
 from tests.memory.storage import MemoryLedger
 from tests.memory.wire import Wire
@@ -131,9 +131,10 @@ class Years:
         held = self.house.ledger.contents().items()
         return max((len(body), path) for path, body in held if path.endswith(".json"))
 
-    def _count_call(self, phase: str, _operation: str, subject: str) -> None:
+    def _count_call(self, phase: str, operation: str, subject: str) -> None:
         if phase == "before":
-            old = self._is_archive(subject)
+            moved = (operation, subject) == ("ledger.replace", AGING)
+            old = moved or self._is_archive(subject)
             self.cost.calls += not old
             self.cost.archive += old
 
