@@ -19,6 +19,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make test                 every test
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
   make crashpoints          break every pair of requests of every script: nothing is lost or doubled
+  make year                 a year of ledger: what a turn asks for on day 365, beside day 7
   make simulate SEEDS=200   the control plane under faults, seed by seed; violations come last
   make fuzz MINUTES=30      noise into every parser, for minutes each
   make mutants              plant a bug in each rule: which invariant tells, at which seed (SEEDS=2000)
@@ -37,7 +38,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate mutants killtest crashpoints fuzz flood soak check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test simulate mutants killtest crashpoints fuzz flood soak year check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -65,6 +66,9 @@ fuzz: test-set
 
 mutants: test-set
 	@$(PY) -m tests.simulation $${SEEDS:-2000} --mutants $(ARGS)
+
+year: test-set
+	@$(PY) -m tests.year $(ARGS)
 
 check: test-set
 	$(PY) -m ruff format --check .

@@ -23,8 +23,11 @@ requests          what HTTP asks for
 fills, estimates  gaps that somebody wants filled, and what that costs
 backfill          a fill, a turn at a time -> runs behind the live ones
 classes           what each class of runs may take
-records           the ledger's documents and where they lie
+records           the ledger's documents and where they lie; bookkeeping: what is noted for itself
 log_lines         what it logs, a JSON line a record
+archive           what was done long ago, one file a month
+quarantine        documents that cannot be used
+rebuild           a lost ledger, told again (remains, rebuild_cases)
 hunt_specs, settings, errors, model, messages, queries, ports, contract
 adapters          one file a service
 """

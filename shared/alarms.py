@@ -7,20 +7,17 @@ name is its kind and its subject; while it holds it keeps the `since` that it wa
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from shared import schedule
 from shared.arrivals import Arrivals, LastHour
 from shared.contract import day_start, hour_start, workspace_key
 from shared.model import HuntSpec, Run
 from shared.timeline import HuntRecord, Slot
+from shared.told import Alarm, Alarms, Kind
 
-PATH = "health/alarms.json"
-Kind = Literal[
-    "RunHeld", "RunLate", "HuntLate", "TableDark", "ColumnDark", "DayMissing", "EventsMissing"
-]
 OF_RUNS = ("RunHeld", "RunLate")
 OF_COVERAGE = ("ColumnDark", "DayMissing")
 RUN_ALARMS_MOST, OTHER_ALARMS_MOST = 100, 25
@@ -32,34 +29,6 @@ PAUSES = 3
 COLUMNS_MOST = 10
 SILENT_HOURS = 2
 """In so many different hours sweeps alone found blobs before events are called missing."""
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """One thing that stands still or is silent: since when, why, and the mend."""
-
-    kind: Kind
-    subject: str
-    since: datetime
-    reason: str = ""
-    mend: str = ""
-    workspace: str = ""
-    """Workspace key."""
-    hunt: str = ""
-    slot: datetime | None = None
-    """Start of the slot whose run it was judged by."""
-
-    @property
-    def name(self) -> str:
-        """What it is known by."""
-        return f"{self.kind}/{self.subject}"
-
-
-@dataclass(frozen=True)
-class Alarms:
-    """The alarms that hold, by name."""
-
-    known: Mapping[str, Alarm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

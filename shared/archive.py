@@ -19,11 +19,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from shared.bookkeeping import Aging
 from shared.contract import day_key
 from shared.deployment import Turn
 from shared.documents import decode
 from shared.errors import BadInput, Conflict
-from shared.model import Aging, Entry, Job, Json, Run
+from shared.model import Entry, Job, Json, Run
 from shared.records import AGING, ENDED_FOR, Kept, Records, done_path, kind_of
 
 log = logging.getLogger("tidehunt.archive")

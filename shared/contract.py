@@ -12,6 +12,7 @@ The lake, by container (state account; exports live in an account of their own):
               jobs/<job id>/runs/<run id>/manifest.json    last: the run's results are complete
               jobs/<job id>/runs/<run id>/delivered.json   written by the app
               jobs/<job id>/runs/<run id>/set-aside/       refused rows, written by the app
+              jobs/<job id>/runs/<run id>/ended.json       written by the app: how the run ended
     tables    <workspace key>/<table>/<job id>/<hour key>/ the columnar copy
     code      <code hash>/main.py, code.zip                written by the deployer
 """
@@ -218,6 +219,11 @@ def withheld_folder(job_id: str, run_id: str) -> str:
 def set_aside_path(folder: str, part: str) -> str:
     """Where the app keeps which rows of a part were refused, and why; `folder` is the run's."""
     return f"{folder}/set-aside/{part.removesuffix('.jsonl')}.json"
+
+
+def ended_path(job_id: str, run_id: str) -> str:
+    """Where the app records how a run ended: a lost ledger is rebuilt from it."""
+    return f"{run_folder(job_id, run_id)}/ended.json"
 
 
 def copy_folder(workspace: str, table: str, job_id: str, hour: str) -> str:

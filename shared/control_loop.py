@@ -8,18 +8,21 @@ One broken run, hunt, table or document never ends a turn.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared import archive, backfill, deliveries, health, intake, jobs, requests, starts
+from shared import contract as c
+from shared.bookkeeping import Claim, Owner
 from shared.classes import is_backfill
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, LaterVersion, Quarantined, TidehuntError
 from shared.jobs import Runs
-from shared.model import RUN_TERMINAL, Claim, HuntSpec, Json, Owner, Run
+from shared.model import RUN_TERMINAL, HuntSpec, Json, Run
 from shared.quarantine import level
 from shared.records import Kept, Records, run_path, spare
 from shared.timeline import HuntRecord
@@ -226,11 +229,14 @@ def _step_runs(turn: Turn, runs: Runs) -> None:
     # A crash here finds them ended in `active`, and tells them again under the same ids.
     if ended and _guarded("ended runs", health.tell_ended, turn, [kept.value for kept in ended]):
         for kept in ended:
-            _guarded(kept.value.id, _put_away, turn.deployment.records, kept)
+            _guarded(kept.value.id, _put_away, turn, kept)
 
 
-def _put_away(records: Records, kept: Kept[Run]) -> None:
-    run = kept.value
+def _put_away(turn: Turn, kept: Kept[Run]) -> None:
+    run, records = kept.value, turn.deployment.records
+    if run.job:
+        path = c.ended_path(run.job, run.id)
+        turn.deployment.results.write(path, json.dumps(kept.whole()).encode())
     if run.kind != "adhoc" and run.status != "done":
         try:
             _declare_gap(records, run)

@@ -20,7 +20,7 @@ REPORT_BYTES = 20_000_000
 
 def record_copies(turn: Turn, job: Job) -> None:
     """Point the days at the columnar copies that the job made. Repeating it changes nothing."""
-    for table, hours in _copies(turn, job).items():
+    for table, hours in copies_of(turn, job).items():
         for day in sorted({hour[:8] for hour in hours}):
             try:
                 _record_day(turn, job.workspace, table, day, hours)
@@ -33,7 +33,7 @@ def _record_day(
 ) -> None:
     kept = turn.deployment.records.day(workspace, table, day)
     newer = {
-        hour: _with_copy(known, copies[hour])
+        hour: with_copy(known, copies[hour])
         for hour, known in kept.value.hours.items()
         if hour in copies
     }
@@ -42,7 +42,7 @@ def _record_day(
         turn.deployment.records.save(kept, after)
 
 
-def _copies(turn: Turn, job: Job) -> Mapping[str, Mapping[str, Hour]]:
+def copies_of(turn: Turn, job: Job) -> Mapping[str, Mapping[str, Hour]]:
     """Table -> hour -> what the job says that it copied; nothing when its report is no good."""
     root = f"abfss://tables@{turn.deployment.settings.state_account}"
     try:
@@ -53,7 +53,7 @@ def _copies(turn: Turn, job: Job) -> Mapping[str, Mapping[str, Hour]]:
         return {}
 
 
-def _with_copy(hour: Hour, copied: Hour) -> Hour:
+def with_copy(hour: Hour, copied: Hour) -> Hour:
     """An hour is never replaced by one made from fewer blobs."""
     if copied.blobs < hour.copy_blobs:
         return hour

@@ -26,11 +26,11 @@ from shared.errors import (
     TooLarge,
     Transient,
 )
+from shared.health_rows import delivered_message
 from shared.incidents import Evidence
 from shared.jobs import Runs, decide_and_save
 from shared.manifests import Manifest, read_manifest
 from shared.model import Cursor, HuntSpec, Json, Run
-from shared.runs import delivered_message
 from shared.set_aside import SetAside
 
 log = logging.getLogger("tidehunt.deliveries")

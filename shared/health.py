@@ -10,37 +10,29 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
 
-from shared import alarms, arrivals, health_rows
-from shared.alarms import Alarm, Alarms, Change, Known
+from shared import alarms, arrivals, health_rows, pools, spend
+from shared.alarms import Change, Known
 from shared.arrivals import Arrivals
+from shared.breaker import is_open
 from shared.contract import day_key
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
-from shared.errors import BadInput, Rejected, TidehuntError, TooLarge, Transient
+from shared.errors import Quarantined, Rejected, TidehuntError, TooLarge, Transient
+from shared.health_rows import ended_message
 from shared.messages import Announce
 from shared.model import Job, Json, Run
+from shared.pauses import paused
 from shared.records import MARKS, Kept, done_path, job_path
-from shared.runs import ended_message
+from shared.told import ALARMS, OWED, Alarm, Alarms, Owed
 
 log = logging.getLogger("tidehunt.health")
-OWED = "health/owed.json"
 OWED_BYTES = 56_000
+MEND_POOL = "look at the pool and its quota; one job at a time tries it, and nothing is lost"
 MESSAGES_AT_ONCE = 25
 """A topic that does not answer costs one call's bound a time."""
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Owed:
-    """What could not be told yet, oldest first; `lost` counts what there was no room for."""
-
-    rows: tuple[Json, ...] = ()
-    messages: tuple[Announce, ...] = ()
-    lost: int = 0
 
 
 # --- the heartbeat --------------------------------------------------------------------------------
@@ -63,41 +55,49 @@ def beat(turn: Turn, runs: Collection[Run], seen: Sequence[Known]) -> None:
     if not turn.has_room():
         raise Transient("no room for the heartbeat")
     records, now = turn.deployment.records, turn.now()
-    heard = _known(turn, Arrivals, arrivals.PATH) or Kept(arrivals.PATH, Arrivals(), None)
-    known = _known(turn, Alarms, alarms.PATH)
-    owed = _known(turn, Owed, OWED) or Kept(OWED, Owed(), None)
-    holds = _holding(turn, runs, seen, heard.value)
-    change = _compared(turn, known, holds, seen)
+    arrived = records.the_one(Arrivals(), arrivals.PATH)
+    heard = arrived.value if arrived else Arrivals()
+    known, kept = records.the_one(Alarms(), ALARMS), records.the_one(Owed(), OWED)
+    owed = kept.value if kept else Owed()
+    change = _compared(turn, known, _holding(turn, runs, seen, heard), seen)
     pulse = health_rows.Pulse(
         turn.last_turn,
         sum(1 for _ in records.ledger.list(MARKS)),
-        heard.value,
-        records.budget(day_key(now)).value,
+        heard,
+        _spent(turn),
         len(change.after.known),
-        owed.value.lost,
+        owed.lost,
     )
     row = health_rows.heartbeat(turn.deployment.settings.deployment, pulse, list(runs), now)
-    rows = [*owed.value.rows, *_rows_of(turn, change)]
+    rows = [*owed.rows, *_rows_of(turn, change)]
     unsent = [one for one in _send(turn, [*rows, row]) if one is not row]
-    messages = _say(turn, owed.value.messages)
-    _save(turn, owed, _bounded(Owed(tuple(unsent), tuple(messages), owed.value.lost)))
+    _owe_instead(turn, kept, Owed(tuple(unsent), tuple(_say(turn, owed.messages)), owed.lost))
     # A crash here tells the same alarms again, under the same RowIds.
     if known is not None:
         records.save(known, change.after)
 
 
-def _known(turn: Turn, kind: type[T], path: str) -> Kept[T] | None:
-    """A document, empty when it is not there; None when it cannot be used."""
+def _spent(turn: Turn) -> Json:
+    """What the day has spent; empty when nobody can tell."""
     try:
-        return turn.deployment.records.load(kind, path) or Kept(path, kind(), None)
-    except BadInput as error:
-        log.error("quarantined: %s", error)
-        return None
+        budget = turn.deployment.records.budget(day_key(turn.now())).value
+    except Quarantined:
+        return {}
+    told = spend.today(budget, turn.deployment.settings)
+    return {name: one["used"] for name, one in told.items()}
 
 
-def _save(turn: Turn, kept: Kept[Owed], after: Owed) -> None:
-    if kept.etag is not None or after != Owed():
-        turn.deployment.records.save(kept, after)
+def _owe_instead(turn: Turn, kept: Kept[Owed] | None, after: Owed) -> None:
+    """Remember what is owed now; where nothing is and was, there is no document."""
+    if kept is None:
+        _say_lost(after.rows, after.messages)
+    elif kept.etag is not None or after != Owed():
+        turn.deployment.records.save(kept, _bounded(after))
+
+
+def _say_lost(rows: Sequence[Json], messages: Sequence[Announce]) -> None:
+    if rows or messages:
+        log.error("lost: %d health rows and %d messages", len(rows), len(messages))
 
 
 def _holding(
@@ -107,15 +107,29 @@ def _holding(
     deployment, now = turn.deployment, turn.now()
     settings = deployment.settings
     late, settle = timedelta(seconds=settings.late_seconds), settings.settle_seconds
-    busy = {run.id for run in runs}
+    busy = {run.id for run in runs} | deployment.records.unreadable_runs()
     watched = {f"{key}/{t}" for key in deployment.workspaces() for t in deployment.tables()}
     return [
+        *_stopped(turn),
         *alarms.held(runs),
         *alarms.late_runs(runs, now, late + timedelta(seconds=settings.coalesce_seconds)),
         *alarms.late_hunts(seen, busy, now, timedelta(seconds=settle), late),
         *alarms.dark_tables(heard, watched, now, timedelta(seconds=settings.dark_seconds)),
         *(alarms.events_missing(heard) if settings.events == "expected" else ()),
     ]
+
+
+def _stopped(turn: Turn) -> list[Alarm]:
+    """What keeps every new job back: a person's pause, and the breaker of the pool."""
+    found, now = [], turn.now()
+    pause, pool = paused(turn.deployment.records), pools.as_seen(turn.deployment, ())
+    if pause is not None:
+        said = alarms.cut(f"{pause.by or 'somebody'}: {pause.reason}")
+        found.append(Alarm("Paused", "everything", pause.since or now, said, "tidehunt resume"))
+    if is_open(pool):
+        reason = alarms.cut(pool.reason)
+        found.append(Alarm("PoolClosed", pool.pool, pool.since or now, reason, MEND_POOL))
+    return found
 
 
 def _compared(
@@ -159,7 +173,7 @@ def tell_ended(turn: Turn, ended: Sequence[Run]) -> None:
     name, now = turn.deployment.settings.deployment, turn.now()
     jobs = {job: _job(turn, job) for job in sorted({run.job for run in ended if run.job})}
     rows = [health_rows.run_ended(name, run, jobs.get(run.job or ""), now) for run in ended]
-    known = _known(turn, Alarms, alarms.PATH)
+    known = turn.deployment.records.the_one(Alarms(), ALARMS)
     change = Change(known.value) if known else Change(Alarms())
     for run in ended if known else ():
         change = _by_coverage(change, run)
@@ -185,8 +199,8 @@ def _job(turn: Turn, job_id: str) -> Job | None:
             kept = turn.deployment.records.load(Job, path)
             if kept is not None:
                 return kept.value
-    except BadInput as error:
-        log.error("quarantined: %s", error)
+    except Quarantined:
+        pass
     return None
 
 
@@ -248,11 +262,9 @@ def _owe(turn: Turn, rows: Sequence[Json], messages: Sequence[Announce]) -> None
     """Remember what was not taken. Raises when the ledger does not take it either."""
     if not rows and not messages:
         return
-    kept = _known(turn, Owed, OWED)
-    if kept is None:
-        log.error("lost: %d health rows and %d messages", len(rows), len(messages))
-        return
-    turn.deployment.records.save(kept, _bounded(_with(kept.value, rows, messages)))
+    kept = turn.deployment.records.the_one(Owed(), OWED)
+    owed = _with(kept.value if kept else Owed(), rows, messages)
+    _owe_instead(turn, kept, owed)
 
 
 def _with(owed: Owed, rows: Sequence[Json], messages: Sequence[Announce]) -> Owed:

@@ -1,4 +1,4 @@
-"""Rows of the health table: a heartbeat, an ended run, an alarm that came or went. Pure.
+"""Rows of the health table, and what playbooks are told. Pure.
 
 A row's RowId follows from what it tells, so that a row that is sent twice is known as one. A column
 that says nothing about a kind of row is left out.
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared import __version__
-from shared.alarms import Alarm, cut, number
+from shared.alarms import cut, number
 from shared.arrivals import Arrivals
 from shared.contract import NAMESPACE, workspace_key
-from shared.model import Budget, Job, Json, Run
+from shared.messages import Announce
+from shared.model import Job, Json, Run
+from shared.told import Alarm
 
 HEARTBEAT, RUN_ENDED = "Heartbeat", "RunEnded"
 RAISED, ENDED = "AlarmRaised", "AlarmEnded"
@@ -29,7 +31,8 @@ class Pulse:
     last_turn: datetime | None
     marks: int
     arrivals: Arrivals
-    budget: Budget
+    budget: Json
+    """What the day has spent, by name; empty when nobody can tell."""
     alarms: int
     lost: int
     """Health rows and messages that could not be kept for later."""
@@ -42,7 +45,6 @@ def heartbeat(deployment: str, pulse: Pulse, runs: Sequence[Run], now: datetime)
         "OldestUndelivered": _age(now, [run.since for run in runs if run.status == "delivering"]),
         "OldestDue": _age(now, [_due(run) for run in runs if run.status == "waiting"]),
     }
-    budget = pulse.budget
     return {
         **_row(HEARTBEAT, deployment, now, f"{now.isoformat()}"),
         **{name: age for name, age in ages.items() if age is not None},
@@ -51,7 +53,7 @@ def heartbeat(deployment: str, pulse: Pulse, runs: Sequence[Run], now: datetime)
         "MarksWaiting": pulse.marks,
         "EventsSeen": sum(hour.told for hour in pulse.arrivals.hours.values()),
         "BlobsFound": sum(hour.found for hour in pulse.arrivals.hours.values()),
-        "BudgetUsed": {"Jobs": budget.jobs, "Bytes": budget.bytes, "Incidents": budget.incidents},
+        "BudgetUsed": pulse.budget,
         "AlarmsOpen": pulse.alarms,
         "RowsLost": pulse.lost,
     }
@@ -136,3 +138,15 @@ def _iso(moment: datetime) -> str:
 def payload(rows: Sequence[Mapping[str, object]]) -> bytes:
     """One request's body: a JSON array."""
     return json.dumps(rows, allow_nan=False, separators=(",", ":")).encode()
+
+
+def ended_message(run: Run) -> Announce:
+    """What playbooks are told of a run that has ended."""
+    data = {"runId": run.id, "hunt": run.hunt, "status": run.status, "reason": run.reason}
+    return Announce(f"{run.id}-ended", "Tidehunt.RunEnded", f"runs/{run.id}", data)
+
+
+def delivered_message(run: Run) -> Announce:
+    """What playbooks are told when a run's findings are sent, and before its incidents are."""
+    data = {"runId": run.id, "hunt": run.hunt, "findings": run.counts.sent}
+    return Announce(f"{run.id}-delivered", "Tidehunt.FindingsDelivered", f"runs/{run.id}", data)

@@ -10,13 +10,14 @@ from typing import Any, Literal, cast, get_args
 
 from shared import __version__, fills, pauses, requests, schedule
 from shared.archive import find_run
+from shared.bookkeeping import Ignored, Sweeps
 from shared.callers import OPERATOR, READER, caller, may
 from shared.contract import RUN_ID, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, Transient
 from shared.estimates import estimate
-from shared.model import RUN_TERMINAL, HuntSpec, Ignored, Job, Json, Request, Run, Sweeps, Window
+from shared.model import RUN_TERMINAL, HuntSpec, Job, Json, Request, Run, Window
 from shared.obstacles import obstacles
 from shared.records import IGNORED, MARKS, REQUESTS, SWEEPS
 from shared.timeline import HuntRecord

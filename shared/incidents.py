@@ -29,6 +29,7 @@ COMMENTS_OF_OURS = 90
 """Sentinel takes 100 comments an incident; the last ten are the analyst's."""
 BENIGN = ("BenignPositive", "FalsePositive")
 LABEL = "Tidehunt"
+DELETED = "its incident was deleted"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def judge(
     if not case.incident_id or (found is None and case.opened is None):
         return _open(case, max(case.generation, 1), evidence, spec)
     if found is None:
-        return _learn(case, "its incident was deleted", evidence, spec, now)
+        return _learn(case, DELETED, evidence, spec, now)
     if found.properties.get("status") == "Closed":
         return _after_closure(case, found, evidence, spec, now)
     if case.evidence == evidence.name:

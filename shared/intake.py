@@ -10,12 +10,13 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared import arrivals, schedule
 from shared.arrivals import Arrivals
+from shared.bookkeeping import Ignored, Sweeps
 from shared.contract import (
     day_key,
     export_container,
@@ -28,7 +29,7 @@ from shared.contract import (
 )
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
-from shared.model import BlobStat, Entry, HuntSpec, Ignored, Sweeps
+from shared.model import BlobStat, Entry, HuntSpec
 from shared.quarantine import level
 from shared.records import IGNORED, MARKS, SWEEPS, Kept, mark
 from shared.timeline import DayRecord, Hour
@@ -97,7 +98,9 @@ def _remember(turn: Turn, batch: Batch, told: int, found: int) -> None:
         return
     records, now = turn.deployment.records, turn.now()
     try:
-        kept = records.load(Arrivals, arrivals.PATH) or Kept(arrivals.PATH, Arrivals(), None)
+        kept = records.the_one(Arrivals(), arrivals.PATH)
+        if kept is None:
+            return
         after = arrivals.heard(kept.value, now, told, found)
         for (workspace, table), hours in batch.hours.items():
             after = arrivals.came(after, f"{workspace_key(workspace)}/{table}", hours, now)
@@ -216,29 +219,30 @@ def _observe(
         return
     kept = deployment.records.day(workspace, table, day)
     seen = hours_of(blobs, workspace, table)
-    changed = {
-        hour: found
-        for hour, found in seen.items()
-        if hour[:8] == day and _grew(kept.value.hours.get(hour), found)
-    }
+    changed = changed_hours(kept.value.hours, seen, day)
     if not changed:
         return
-    merged = {
-        hour: replace(
-            kept.value.hours.get(hour, found),
-            blobs=found.blobs,
-            bytes=found.bytes,
-            fingerprint=found.fingerprint,
-        )
-        for hour, found in changed.items()
-    }
     batch.fresh += sum(
         max(0, found.blobs - (known.blobs if (known := kept.value.hours.get(hour)) else 0))
         for hour, found in changed.items()
         if hour_start(hour) >= deployment.clock() - TOLD_WITHIN
     )
-    batch.days.append((kept, replace(kept.value, hours={**kept.value.hours, **merged})))
+    batch.days.append((kept, replace(kept.value, hours={**kept.value.hours, **changed})))
     batch.hours[workspace, table].update(changed)
+
+
+def changed_hours(known: Mapping[str, Hour], seen: Mapping[str, Hour], day: str) -> dict[str, Hour]:
+    """A day's hours with new content, as they are now, with the copies that they had."""
+    return {
+        hour: replace(
+            known.get(hour, found),
+            blobs=found.blobs,
+            bytes=found.bytes,
+            fingerprint=found.fingerprint,
+        )
+        for hour, found in seen.items()
+        if hour[:8] == day and _grew(known.get(hour), found)
+    }
 
 
 def _grew(known: Hour | None, found: Hour) -> bool:

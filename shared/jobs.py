@@ -120,7 +120,7 @@ def decide_and_save(turn: Turn, runs: Runs, path: str, event: m.Event) -> Kept[R
 def _submit(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     job = kept.value
     waiting = [path for path in job.runs if path in runs and runs[path].value.status == "waiting"]
-    if waiting and not pools.may_post(turn, job):
+    if (waiting or _carried(job, runs)) and not pools.may_post(turn, job):
         return
     for path in waiting:
         decide_and_save(turn, runs, path, m.Assigned(turn.now(), job.id))
@@ -280,7 +280,8 @@ def _settle(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
         if runs[path].value.awaits_job:
             decide_and_save(turn, runs, path, m.JobOver(turn.now()))
     for path in _carried(job, runs):
-        landed = job.status == "ended" and spared(path, look_for_manifest, turn, runs, path)
+        # A lost one, too: its POST may have arrived late, and the engine forgotten the job since.
+        landed = spared(path, look_for_manifest, turn, runs, path)
         if landed is False and turn.now() >= (job.next_at or turn.now()):
             decide_and_save(turn, runs, path, _gone(turn, job, runs[path].value))
     if not _carried(job, runs):

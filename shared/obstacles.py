@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared import pauses, pools, spend
+from shared.bookkeeping import Budget
 from shared.breaker import is_open
 from shared.contract import day_key
 from shared.deployment import Deployment
 from shared.errors import Quarantined
-from shared.model import Budget, Job, Json
+from shared.model import Job, Json
 
 
 def obstacles(deployment: Deployment, jobs: Sequence[Job]) -> Json:

@@ -38,27 +38,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from shared.arrivals import Arrivals
+from shared.bookkeeping import Aging, Budget, Claim, Ignored, Owner, Recent, Sweeps, Unusable
 from shared.contract import day_key, workspace_key
 from shared.documents import decode, encode, encode_over
 from shared.errors import BadInput, Conflict, Quarantined
-from shared.model import (
-    Aging,
-    Budget,
-    Case,
-    Claim,
-    Ignored,
-    Job,
-    Json,
-    Owner,
-    Recent,
-    Request,
-    Run,
-    Sweeps,
-    Unusable,
-)
+from shared.model import Case, Job, Json, Request, Run
 from shared.ports import Ledger
 from shared.quarantine import UNUSABLE, Quarantine
 from shared.timeline import DayRecord, HuntRecord
+from shared.told import Alarms, Owed
 
 log = logging.getLogger("tidehunt.records")
 T = TypeVar("T")
@@ -86,6 +75,9 @@ _KINDS: tuple[tuple[str, type], ...] = (
     ("sweep.", Sweeps),
     ("recent.", Recent),
     ("health/ignored.", Ignored),
+    ("health/arrivals.", Arrivals),
+    ("health/alarms.", Alarms),
+    ("health/owed.", Owed),
     ("health/quarantined.", Unusable),
     ("archive/due.", Aging),
 )

@@ -217,18 +217,6 @@ def _cancel_run(run: Run, event: m.CancelAsked) -> tuple[Run, Commands]:
     return replace(run, status="cancelled", reason=event.reason + partial, next_at=None), ()
 
 
-def ended_message(run: Run) -> m.Announce:
-    """What playbooks are told of a run that has ended."""
-    data = {"runId": run.id, "hunt": run.hunt, "status": run.status, "reason": run.reason}
-    return m.Announce(f"{run.id}-ended", "Tidehunt.RunEnded", f"runs/{run.id}", data)
-
-
-def delivered_message(run: Run) -> m.Announce:
-    """What playbooks are told when a run's findings are sent, and before its incidents are."""
-    data = {"runId": run.id, "hunt": run.hunt, "findings": run.counts.sent}
-    return m.Announce(f"{run.id}-delivered", "Tidehunt.FindingsDelivered", f"runs/{run.id}", data)
-
-
 RUN_TABLE = (
     Row("waiting", m.Assigned, ("assigned",), "a job was planned for it", _assign),
     Row("waiting", m.CancelAsked, ("cancelled",), "somebody asked", _cancel_run),

@@ -11,10 +11,11 @@ import logging
 import math
 from dataclasses import replace
 
+from shared.bookkeeping import Budget
 from shared.contract import day_key
 from shared.deployment import Turn
 from shared.errors import BadInput
-from shared.model import Budget, Job, Json
+from shared.model import Job, Json
 from shared.quarantine import level
 from shared.settings import Settings
 

@@ -11,12 +11,13 @@ from datetime import timedelta
 from shared import contract as c
 from shared import schedule
 from shared.archive import ended_run
+from shared.bookkeeping import Sweeps
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.hunt_specs import parameters, tables_of
 from shared.intake import refresh
-from shared.model import HuntSpec, Run, Sweeps
+from shared.model import HuntSpec, Run
 from shared.pauses import paused
 from shared.quarantine import level
 from shared.records import SWEEPS, Records, done_path, run_path

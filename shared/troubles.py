@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared import alarms
-from shared.alarms import Alarm, Alarms
+from shared.bookkeeping import Unusable
 from shared.deployment import Deployment
-from shared.health import OWED, Owed
-from shared.model import Json, Run, Unusable
+from shared.model import Json, Run
 from shared.quarantine import UNUSABLE
 from shared.records import Records
+from shared.told import ALARMS, OWED, Alarm, Alarms, Owed
 
 
 def troubles(deployment: Deployment, runs: Sequence[Run]) -> Json:
@@ -31,17 +31,11 @@ def _quarantined(records: Records) -> Json:
 
 def _alarms(deployment: Deployment, runs: Sequence[Run]) -> list[Json]:
     """What stands still or is silent; a held run shows as soon as it is held."""
-    known = {
-        name: alarm
-        for kept in deployment.records.usable(Alarms, [alarms.PATH])
-        for name, alarm in kept.value.known.items()
-        if alarm.kind != "RunHeld"
-    }
+    kept = deployment.records.the_one(Alarms(), ALARMS)
+    known = kept.value.known.values() if kept else ()
     by_id = {run.id: run for run in runs}
-    return [
-        *map(_alarm, alarms.held(runs)),
-        *(_alarm(_in_words(one, by_id.get(one.subject))) for one in known.values()),
-    ]
+    told = [_in_words(one, by_id.get(one.subject)) for one in known if one.kind != "RunHeld"]
+    return [_alarm(one) for one in (*alarms.held(runs), *told)]
 
 
 def _in_words(alarm: Alarm, run: Run | None) -> Alarm:
@@ -64,6 +58,6 @@ def _alarm(alarm: Alarm) -> Json:
 
 def _untold(deployment: Deployment) -> Json:
     """Health rows and messages that nobody has taken yet, and those that had to be given up."""
-    kept = next(iter(deployment.records.usable(Owed, [OWED])), None)
+    kept = deployment.records.the_one(Owed(), OWED)
     owed = kept.value if kept else Owed()
     return {"rows": len(owed.rows), "messages": len(owed.messages), "lost": owed.lost}

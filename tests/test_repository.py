@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from shared import contract, health_rows
-from shared.alarms import Alarm
 from shared.arrivals import Arrivals
 from shared.delivery import row_of
-from shared.model import Budget, Job, Run, Window
+from shared.model import Job, Run, Window
+from shared.told import Alarm
 from tests.sources import ROOT, below, committed, imported, listed, sources, tree
 
 FILE_LINES, FUNCTION_LINES, APP_LINES = 350, 60, 100
@@ -225,7 +225,7 @@ def test_the_health_table_has_the_columns_that_rows_have() -> None:
     run = Run("r", "h", "g", "w", "live", span, span, 0, "delivering", now, now)
     waiting = replace(run, status="waiting")
     job = Job("j", "w", (), "ended", now, now, started=now)
-    pulse = health_rows.Pulse(now, 0, Arrivals(), Budget("20260302"), 0, 0)
+    pulse = health_rows.Pulse(now, 0, Arrivals(), {}, 0, 0)
     rows = [
         health_rows.heartbeat("d", pulse, [run, waiting], now),
         health_rows.run_ended("d", run, job, now),

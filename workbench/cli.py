@@ -13,7 +13,7 @@ from types import FrameType
 
 from shared import __version__
 from shared.errors import TidehuntError
-from workbench import commands, gap_commands, hunt_command, run_commands
+from workbench import commands, drill_command, gap_commands, hunt_command, run_commands
 from workbench.home import unwritable
 
 EPILOG = """\
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_status(verbs)
     _add_changes(verbs)
     _add_gaps(verbs)
+    _add_drill(verbs)
     _add_report(verbs)
     _add_clean(verbs)
     return top
@@ -198,6 +199,22 @@ def _add_gaps(verbs: Verbs[argparse.ArgumentParser]) -> None:
     fill.add_argument("--incidents", action="store_true", help="open incidents for old findings")
     fill.add_argument("--yes", action="store_true", help="do not ask")
     fill.set_defaults(work=gap_commands.gap_fill)
+
+
+def _add_drill(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    drill = _verb(
+        verbs,
+        "drill",
+        "rebuild the ledger aside from results, exports and incidents, and tell what differs",
+        "Of the deployment that TIDEHUNT_... settings in the environment name, else of the one "
+        "that is served from the home. Exit code 1 when something differs.",
+    )
+    drill.add_argument("drill", choices=["rebuild-ledger"], help="the only one so far")
+    drill.add_argument("--into", metavar="FOLDER", help="write the documents there, to look at")
+    drill.add_argument(
+        "--apply", action="store_true", help="write them into the ledger, which must be empty"
+    )
+    drill.set_defaults(work=drill_command.rebuild_ledger)
 
 
 def _add_report(verbs: Verbs[argparse.ArgumentParser]) -> None:

@@ -42,7 +42,7 @@ def serve(options: Namespace) -> int:
         cloud_ports=CLOUD_PORTS if options.port else {},
         events=Options(drop=options.timers_only),
     ) as machine:
-        told = {"app": machine.app.url, "key": machine.app.key}
+        told = {"app": machine.app.url, "key": machine.app.key, "settings": machine.settings}
         home.serving.touch(mode=0o600)
         home.serving.write_text(json.dumps(told), encoding="utf-8")
         try:

@@ -26,13 +26,16 @@ from workbench.samples import WORKSPACE
 
 DELIVERED, INCIDENTS = 10_000, 20
 MEMORY = 300_000_000
+LOOK_SECONDS = 3.0
 ENDED = ("done", "failed", "cancelled", "held")
 SETTINGS = {
     "TIDEHUNT_HUNT_FOLDERS": str(Path(__file__).with_name("hunts")),
     "TIDEHUNT_DRIVER_MEMORY": "4g",
     "TIDEHUNT_DRIVER_CORES": "2",
     "TIDEHUNT_RUN_DEADLINE_SECONDS": "14400",
+    "TIDEHUNT_SETTLE_SECONDS": "14400",  # nothing but the flood is hunted
     "TIDEHUNT_SWEEP_SECONDS": "600",
+    "TIDEHUNT_TICK_SCHEDULE": "*/5 * * * * *",
 }
 
 
@@ -96,7 +99,7 @@ def _await(machine: Machine, run_id: str) -> Json:
             said = now
         if run["status"] in ENDED:
             return run
-        time.sleep(1)
+        time.sleep(LOOK_SECONDS)
 
 
 def _outcome(home: Home, run: Json, peak: int, seconds: float) -> Outcome:

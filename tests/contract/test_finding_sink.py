@@ -16,10 +16,10 @@ from azure.monitor.ingestion import LogsIngestionClient
 
 from shared import health_rows, queries
 from shared.adapters.logs_ingestion import LogsIngestionSink
-from shared.alarms import Alarm
 from shared.errors import Missing, OutcomeUnknown, Rejected, Throttled, TooLarge
 from shared.model import Json
 from shared.ports import FindingSink
+from shared.told import Alarm
 from tests.contract.conftest import CALL_SECONDS
 from tests.memory.services import MemoryFindingSink
 from tests.unit import house

@@ -15,9 +15,10 @@ from functools import lru_cache
 
 from shared import contract as c
 from shared import intake
+from shared.bookkeeping import Budget
 from shared.documents import decode
 from shared.incidents import case_key, incident_id
-from shared.model import RUN_TERMINAL, Budget, HuntSpec, Json, Run
+from shared.model import RUN_TERMINAL, HuntSpec, Json, Run
 from shared.records import done_path, hunt_path
 from shared.timeline import HuntRecord
 from tests.crashpoints.scripts import DAY, End
@@ -195,11 +196,12 @@ def _rows(world: World, end: End) -> Iterator[str]:
 
 
 def _aside(world: World, run: Run, end: End) -> Iterator[str]:
-    path = f"{c.run_folder(run.job or '', run.id)}/set-aside.json"
-    aside: Json = json.loads(world.home.results.peek(path) or b"{}")
+    folder = c.run_folder(run.job or "", run.id)
+    held = world.home.results.peek(c.set_aside_path(folder, "part-00000.jsonl"))
+    aside: list[Json] = json.loads(held)["rows"] if held else []
     if len(aside) != end.aside or run.counts.set_aside != end.aside:
         yield f"1: run {run.id}: {len(aside)} of {end.aside} rows are set aside: {run.counts}"
-    if not all(one["reason"] for one in aside.values()):
+    if not all(one["reason"] for one in aside):
         yield f"1: run {run.id}: a row was set aside without a reason"
 
 

@@ -15,7 +15,6 @@ from shared import control_loop, events, fills, requests
 from shared.deployment import Deployment
 from shared.errors import BadInput, OutcomeUnknown, TidehuntError, Transient
 from shared.model import StorageEvent
-from shared.records import Records
 from tests.simulation.faults import acts
 from tests.unit.house import Crash, House
 
@@ -155,9 +154,9 @@ class World:
 
     def _call(self, what: str, work: Callable[[Deployment, str], object], subject: str) -> bool:
         """One call into the process that lives; True when it was answered."""
-        # A call relies on nothing that its process knew before: each has a fresh one.
-        owner, records = f"host-{self.now():%H%M}-{self.crashes}", Records(self.home.ledger)
-        host = replace(self.home.deployment, owner=owner, records=records)
+        # No process relies on its name for longer than a call: each beat and crash has another.
+        owner = f"host-{self.now():%H%M}-{self.crashes}"
+        host = replace(self.home.deployment, owner=owner)
         self.say(f"{owner}: {what}")
         self.last = ""
         try:
@@ -165,6 +164,7 @@ class World:
         except Crash:
             self.crashes += 1
             self.dead = False
+            self._forget()
             return False
         except BadInput as error:
             self.say(f"refused: {error}")
@@ -172,6 +172,11 @@ class World:
             self.say(f"not answered: {error}")
             return False
         return True
+
+    def _forget(self) -> None:
+        """The process that comes next knows nothing of what the dead one knew."""
+        self.home.deployment.heard.last_turn = None
+        self.home.deployment.records.quarantine.met.clear()
 
     def _hook(self, phase: str, operation: str, subject: str) -> None:
         if self.dead:
@@ -226,7 +231,8 @@ class World:
         return (
             *(hash(frozenset((path, one.content) for path, one in held.items())) for held in blobs),
             *(hash(frozenset((path, one.etag) for path, one in held.items())) for held in lake),
-            *map(hash, (home.clock.now, self.told())),
+            *map(hash, (home.clock.now, self.told(), home.deployment.heard.last_turn)),
+            _hashed(home.deployment.records.quarantine.met),
             *map(_hashed, (vars(self.progress), home.engine.jobs, home.engine.requests)),
             *map(_hashed, (home.sink.rows, home.sink.payloads, home.incidents.comments)),
             _hashed({name: one.properties for name, one in home.incidents.incidents.items()}),
@@ -242,7 +248,8 @@ class World:
         home = self.home
         blobs = [home.ledger._blobs, home.results._blobs, *home.exports._tables.values()]
         services = [home.engine, home.sink, home.health, home.incidents, home.notifier]
-        return [home.clock, self.progress, *blobs, *services]
+        memory = [home.deployment.heard, home.deployment.records.quarantine]
+        return [home.clock, self.progress, *memory, *blobs, *services]
 
 
 def _copied(thing: Any) -> Any:

@@ -14,21 +14,10 @@ from datetime import UTC, datetime, timedelta
 from shared import contract as c
 from shared import messages as m
 from shared import schedule
+from shared.bookkeeping import Budget, Claim, Ignored, Recent, Sweeps
 from shared.documents import encode
 from shared.incidents import incident_id
-from shared.model import (
-    Budget,
-    Case,
-    Claim,
-    Cursor,
-    Ignored,
-    Job,
-    Json,
-    Recent,
-    Request,
-    Run,
-    Sweeps,
-)
+from shared.model import Case, Cursor, Job, Json, Request, Run
 from shared.ports import Ledger
 from shared.records import RECENT, REQUESTS, SWEEPS, Kept, Records, job_path, mark, run_path
 from shared.runs import decide_job, decide_run

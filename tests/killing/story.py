@@ -30,6 +30,7 @@ Json = dict[str, Any]
 REACH = 40
 """A kill comes at one of so many requests after the host is up."""
 PATIENCE_SECONDS = 120.0
+_FINDINGS = "select body from row where name = 'TidehuntFindings_CL'"
 BEFORE_ITS_JOB = ("requested", "waiting")
 BRISK = {
     # A turn that is cut off holds the next one up for as long as its claim.
@@ -191,7 +192,7 @@ def _unfinished(home: Home, runs: list[Json]) -> Iterator[str]:
 
 
 def _rows(home: Home, runs: list[Json], kills: int) -> Iterator[str]:
-    stored = [json.loads(body) for (body,) in _query(home, "logs", "select body from row")]
+    stored = [json.loads(body) for (body,) in _query(home, "logs", _FINDINGS)]
     sent = Counter((row["RunId"], row["FindingId"]) for row in stored)
     for run in runs:
         found = {finding for run_id, finding in sent if run_id == run["run_id"]}

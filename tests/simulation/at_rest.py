@@ -59,13 +59,6 @@ def no_finding_lost(safety: Safety) -> Iterator[str]:
             yield f"1: run {run.id} set rows aside that the sink would have taken"
 
 
-def _set_aside(world: World, run: Run) -> list[Json]:
-    folder = c.run_folder(run.job or "", run.id)
-    names = [part["name"] for part in manifest_of(world, run)["parts"]]
-    held = (world.results.peek(c.set_aside_path(folder, name)) for name in names)
-    return [row for body in held if body for row in json.loads(body)["rows"]]
-
-
 def one_id(safety: Safety) -> Iterator[str]:
     """2: the same (workspace, hunt, key, slot) has the same id, and no other has it."""
     names: dict[str, tuple[str, ...]] = {}

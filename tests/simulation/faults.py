@@ -56,8 +56,8 @@ class Faults:
     seed: int
     start: datetime
     end: datetime
-    without: Collection[int] = ()
-    """Numbers of faults that are left out, to find those that matter."""
+    only: Collection[int] | None = None
+    """Numbers of the faults that may fire, to find those that matter; None: all."""
     fired: list[Fault] = field(default_factory=list)
     _drawn: int = 0
     _closed: dict[str, datetime] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Faults:
         if kind == SWALLOWED and operation != "sink.send":
             return ""
         self._drawn += 1
-        if self._drawn in self.without:
+        if self.only is not None and self._drawn not in self.only:
             return ""
         if kind == "forbidden":
             self._closed[service] = min(now + timedelta(seconds=length), self.end)

@@ -17,6 +17,7 @@ from shared import contract as c
 from shared.documents import decode
 from shared.model import RUN_TERMINAL, Run
 from shared.records import RUNS
+from shared.settings import environment_name
 from tests.simulation import foreign, marks, spend
 from tests.simulation.pool import code_of
 from tests.simulation.seen import manifest_of, planned_runs
@@ -142,6 +143,8 @@ def a_run_wakes_up(safety: Safety, path: str) -> Iterator[str]:
     if run is None or run.status in RUN_TERMINAL:
         return
     settings = safety.world.base.settings
+    if environment_name("megabytes_a_day") in run.reason:
+        safety.caps_met.add("bytes")
     most = {
         "waiting": max(settings.coalesce_seconds, 32 * settings.retry_seconds),
         "delivering": max(900.0, settings.readback_seconds, 3600.0 if run.reason else 0.0),

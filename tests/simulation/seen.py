@@ -35,7 +35,8 @@ def manifest_of(world: World, run: Run) -> Json:
 
 def set_aside(world: World, run: Run) -> list[Json]:
     """What is kept of each refused row of a run: its FindingId ("" for none) and the reason."""
-    folder, rows = c.run_folder(run.job or "", run.id), []
+    folder = c.run_folder(run.job or "", run.id)
+    rows: list[Json] = []
     for part in manifest_of(world, run).get("parts", []):
         held = world.results.peek(c.set_aside_path(folder, part["name"]))
         rows += json.loads(held)["rows"] if held else []

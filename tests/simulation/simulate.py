@@ -40,13 +40,13 @@ class Outcome:
 
 
 def simulate(
-    seed: int, plant: Plant | None = None, without: Collection[int] = (), until: str = ""
+    seed: int, plant: Plant | None = None, only: Collection[int] | None = None, until: str = ""
 ) -> Outcome:
-    """Let one seed happen, without some of its faults, or with a bug planted.
+    """Let one seed happen, with some of its faults only, or with a bug planted.
 
     `until` is the number of an invariant whose first violation is all that is wanted.
     """
-    world = World(seed, without=without, plant=plant or (lambda home: home))
+    world = World(seed, only=only, plant=plant or (lambda home: home))
     safety = Safety(world, until)
     world.each_tick = lambda: _look(safety)
     with _listening(world.unexpected), _listening(world.leaks):
@@ -105,20 +105,20 @@ def _outcome(world: World, safety: Safety) -> Outcome:
     )
 
 
-def shrink(found: Outcome, plant: Plant | None = None) -> Outcome:
+def shrink(found: Outcome, plant: Plant | None = None, most: int = REPLAYS) -> Outcome:
     """The same violation with as few faults as a few replays can leave."""
     number, left = found.broken[0].split(":")[0], [fault.number for fault in found.faults]
-    every, replays, size = set(left), 0, len(left)
+    replays, size = 0, len(left)
     best = simulate(found.seed, plant, until=number)
-    while size and replays < REPLAYS:
+    while size and replays < most:
         for start in range(0, len(left), size):
             fewer = left[:start] + left[start + size :]
-            again = simulate(found.seed, plant, every - set(fewer), number)
+            again = simulate(found.seed, plant, fewer, number)
             replays += 1
             if number in numbers(again):
                 best, left = again, fewer
                 break
-            if replays >= REPLAYS:
+            if replays >= most:
                 return best
         else:
             size //= 2

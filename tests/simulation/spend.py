@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from shared.bookkeeping import Budget
 from shared.documents import decode
-from shared.model import Budget
 from tests.simulation.seen import roll_up_of, runs_of
 
 if TYPE_CHECKING:

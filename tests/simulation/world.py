@@ -60,8 +60,8 @@ class World:
     """Everything of one seed; `run` lets it happen."""
 
     seed: int
-    without: Collection[int] = ()
-    """Numbers of faults that are left out."""
+    only: Collection[int] | None = None
+    """Numbers of the faults that may fire; None: all."""
     calm: bool = False
     """Without faults and without people: what is left is blobs and ticks."""
     plant: Callable[[Deployment], Deployment] = lambda home: home
@@ -89,7 +89,7 @@ class World:
         self.wire = Wire(clock=lambda: self.schedule.now, hook=self._hook)
         begins = START + timedelta(hours=self.dice.randint(1, self.scale.hours - 6))
         troubled = timedelta(hours=0 if self.calm else 6)
-        self.faults = Faults(self.seed, begins, begins + troubled, self.without)
+        self.faults = Faults(self.seed, begins, begins + troubled, self.only)
         self.events_mode: Mode = self.dice.choice(("usual", "usual", "usual", "none", "thrice"))
         self.unexpected, self.leaks = Unexpected(), foreign.Leaks()
         self.lasted = 0.0

@@ -13,7 +13,7 @@ from shared import control_loop, intake
 from shared.deployment import Deployment, Turn
 from shared.model import HuntSpec, Json, Run, Window
 from shared.packing import unpack
-from shared.records import Records
+from shared.records import Records, kind_of
 from shared.settings import Settings, environment_name, load
 from tests.memory.services import (
     MemoryEngine,
@@ -271,19 +271,14 @@ class House:
     def runs(self) -> dict[str, Run]:
         """Every run, finished or not, by its id."""
         records = Records(self.ledger)
-        paths = [path for path in self.ledger.contents() if _is_run(path)]
+        paths = [path for path in self.ledger.contents() if kind_of(path) is Run]
         found = (records.load(Run, path) for path in sorted(paths))
         return {kept.value.id: kept.value for kept in found if kept}
 
     def documents(self, folder: str) -> dict[str, Json]:
         """The ledger's documents below a folder, time lines as objects."""
-        held = self.ledger.contents().items()
-        found = {path: json.loads(body) for path, body in held if path.startswith(folder)}
-        return {path: unpack(body) if "texts" in body else body for path, body in found.items()}
-
-
-def _is_run(path: str) -> bool:
-    return path.startswith("active/runs/") or (path.startswith("done/") and "/job-" not in path)
+        held = {p: json.loads(b) for p, b in self.ledger.contents().items() if p.startswith(folder)}
+        return {path: unpack(body) if "texts" in body else body for path, body in held.items()}
 
 
 def sum_of(hours: Iterable[Mapping[str, Any]], name: str) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from shared import contract as c
 from shared.errors import Missing
-from shared.health import OWED, Owed
 from shared.model import Job, Json, Run
 from shared.records import Kept, job_path, run_path
+from shared.told import OWED, Owed
 from tests.unit import house
 from tests.unit.delivering import JOB, put, refuse
-from tests.unit.house import START, WORKSPACE, House, a_finding, a_run
+from tests.unit.house import START, TABLE, WORKSPACE, House, a_finding, a_run
 
 FAILED, STUCK = "20260309-failing-r0", "20260309-stuck-r0"
 MISSING = refuse("sink.send", Missing("the stream is not there"))
@@ -42,3 +45,13 @@ def stuck_and_failed() -> House:
     run = a_run(id=STUCK)
     put(home, run, [a_finding(run=run)])
     return home
+
+
+def end(home: House, day: str, run: int, *columns: str, **changes: object) -> None:
+    """A run of this slot ends, with these columns dark."""
+    tables = {TABLE: {"rows": 9, "nulls": dict.fromkeys(columns, 1.0)}}
+    done = a_run(id=f"{day}-beaconing-{run}-r0", status="done", slot=house.day_window(day),
+                 coverage={"tables": tables}, created=START + timedelta(minutes=run))  # fmt: skip
+    done = replace(done, **changes)  # type: ignore[arg-type]
+    home.deployment.records.save(Kept(run_path(done), done, None), done)
+    home.tick()

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from rich.console import Console
 
-from shared import alarms, http_api
-from shared.alarms import OTHER_ALARMS_MOST, RUN_ALARMS_MOST, Alarm, Alarms
+from shared import alarms, pauses
+from shared.alarms import OTHER_ALARMS_MOST, RUN_ALARMS_MOST
 from shared.arrivals import Arrivals, Heard, LastHour
 from shared.contract import hour_start, workspace_key
 from shared.documents import encode
-from shared.errors import Missing
+from shared.errors import Transient
 from shared.model import Json, Run
-from shared.records import Kept, run_path
 from shared.schedule import touch
 from shared.timeline import HuntRecord
+from shared.told import Alarm, Alarms
 from tests.unit import house
-from tests.unit.delivering import delivering, refuse
-from tests.unit.house import START, TABLE, WORKSPACE, House, a_run, spec
-from workbench.report import render_status
+from tests.unit.delivering import refuse
+from tests.unit.house import TABLE, WORKSPACE, House, a_run, spec
+from tests.unit.telling import end
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -136,6 +134,37 @@ def late_rows(home: House) -> list[Json]:
     return [row for row in home.health.rows if row.get("Alarm") == "HuntLate"]
 
 
+def stops(home: House) -> list[tuple[str, str, str]]:
+    return [
+        (row["Kind"], row["Alarm"], row["Reason"])
+        for row in home.health.rows
+        if row.get("Alarm") in ("Paused", "PoolClosed")
+    ]
+
+
+def test_a_pause_is_raised_and_ends_with_who_and_why() -> None:
+    home = house.build()
+    pauses.ask(home.deployment, "pause", "the pool moves", "ada@contoso.com")
+    home.live(1)
+    told = "ada@contoso.com: the pool moves"
+    assert stops(home) == [("AlarmRaised", "Paused", told)]
+    pauses.ask(home.deployment, "resume", "moved", "ada@contoso.com")
+    home.live(0.2)
+    assert stops(home)[1:] == [("AlarmEnded", "Paused", told)]
+
+
+def test_a_pool_that_takes_no_jobs_is_raised_and_ends() -> None:
+    home = house.two_quick_hunts()
+    home.land(house.hours_of_days("20260309"))
+    home.wire.hook = refuse("engine.submit", Transient("no capacity"))
+    home.live(2)
+    assert [one[:2] for one in stops(home)] == [("AlarmRaised", "PoolClosed")]
+    assert "no capacity" in stops(home)[0][2]
+    home.wire.hook = lambda *_: None
+    home.live(2)
+    assert [one[:2] for one in stops(home)[1:]] == [("AlarmEnded", "PoolClosed")]
+
+
 # --- what comes in --------------------------------------------------------------------------------
 
 
@@ -244,16 +273,6 @@ def test_a_column_is_dark_when_it_is_null_in_every_row() -> None:
     assert found[0].reason == "null in all of 70 rows of the window"
 
 
-def end(home: House, day: str, run: int, *columns: str, **changes: object) -> None:
-    """A run of this slot ends, with these columns dark."""
-    tables = {TABLE: {"rows": 9, "nulls": dict.fromkeys(columns, 1.0)}}
-    done = a_run(id=f"{day}-beaconing-{run}-r0", status="done", slot=house.day_window(day),
-                 coverage={"tables": tables}, created=START + timedelta(minutes=run))  # fmt: skip
-    done = replace(done, **changes)  # type: ignore[arg-type]
-    home.deployment.records.save(Kept(run_path(done), done, None), done)
-    home.tick()
-
-
 def test_coverage_alarms_follow_the_newest_slot_of_their_hunt() -> None:
     home = house.build()
     end(home, "20260307", 1, "SourceIp", "DestinationIp")
@@ -285,54 +304,3 @@ def test_alarms_of_a_hunt_that_is_switched_off_end() -> None:
         "AlarmRaised",
         "AlarmEnded",
     ]
-
-
-# --- as people see them ---------------------------------------------------------------------------
-
-
-def test_status_says_what_is_held_and_silent_with_since_reason_and_mend() -> None:
-    home = delivering()
-    home.wire.hook = refuse("sink.send", Missing("the stream is not there"))
-    home.tick()
-    end(home, "20260309", 1, "SourceIp")
-    told = http_api.status(home.deployment)[1]
-    held, dark = told["alarms"]
-    assert (held["alarm"], held["subject"]) == ("RunHeld", a_run().id)
-    assert (held["since"], held["reason"]) == (START.isoformat(), "the stream is not there")
-    assert f"tidehunt release {a_run().id}" in held["mend"]
-    assert (dark["alarm"], dark["reason"]) == ("ColumnDark", "null in all of 9 rows of the window")
-    page = io.StringIO()
-    render_status(told, Console(file=page, width=400))
-    assert f"ALARM RunHeld {a_run().id} since 2026-03-10T00:05:00: the stream" in page.getvalue()
-    (run,) = told["active"]["runs"]
-    assert run["changes"] == {
-        "release": f"POST /api/runs/{run['run_id']}/release",
-        "cancel": f"POST /api/runs/{run['run_id']}/cancel",
-    }
-    assert run["next_at"] and run["since"] and run["reason"]
-
-
-def test_a_late_run_says_in_status_what_it_waits_for() -> None:
-    home = house.build()
-    kept = a_run(created=START - 9 * HOUR, next_at=START + 9 * HOUR, reason="no capacity")
-    home.deployment.records.save(Kept(run_path(kept), kept, None), kept)
-    home.tick()
-    (late,) = http_api.status(home.deployment)[1]["alarms"]
-    assert (late["alarm"], late["reason"]) == ("RunLate", "waiting without results: no capacity")
-    assert late["mend"] == f"tidehunt explain {kept.id}"
-
-
-@pytest.mark.parametrize(
-    ("status", "changes"),
-    [
-        ("waiting", {"cancel"}),
-        ("held", {"release", "cancel"}),
-        ("failed", {"redrive"}),
-        ("cancelled", {"redrive"}),
-        ("done", set()),
-    ],
-)
-def test_a_run_says_what_may_be_asked_of_it(status: str, changes: set[str]) -> None:
-    told = http_api.run_summary(a_run(status=status))["changes"]
-    assert set(told) == changes
-    assert all(route == f"POST /api/runs/{a_run().id}/{name}" for name, route in told.items())

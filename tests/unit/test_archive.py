@@ -109,7 +109,7 @@ def test_what_was_done_before_there_was_an_archive_is_found_by_one_look(home: Ho
 
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("error", [Crash(), OutcomeUnknown("lost")], ids=["crash", "no answer"])
-@pytest.mark.parametrize("call", range(14))
+@pytest.mark.parametrize("call", range(12))
 def test_a_fault_at_any_call_loses_nothing_and_doubles_nothing(
     home: House, phase: str, error: BaseException, call: int
 ) -> None:

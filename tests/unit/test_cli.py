@@ -10,7 +10,7 @@ from workbench.cli import main, parser
 
 VERBS = (
     "hunt", "serve", "land", "run", "status", "held", "explain", "release", "redrive", "abandon",
-    "pause", "resume", "gap", "report", "clean",
+    "pause", "resume", "gap", "drill", "report", "clean",
 )  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def test_every_command_explains_itself(verb: str, capsys: pytest.CaptureFixture[
         (["resume"], "tidehunt serve"),
         (["gap", "list"], "tidehunt serve"),
         (["gap", "fill", "--hunt", "beaconing"], "tidehunt serve"),
+        (["drill", "rebuild-ledger"], "tidehunt serve"),
         (["report"], "tidehunt hunt"),
         (["clean", "--home", "."], "no Tidehunt home"),
     ],

@@ -10,10 +10,10 @@ import pytest
 
 from shared import contract as c
 from shared import control_loop, requests
+from shared.bookkeeping import Claim
 from shared.deployment import Heard
 from shared.errors import BadInput, OutcomeUnknown, Transient
 from shared.gaps import FIRST_START
-from shared.model import Claim
 from shared.records import Kept, job_path, run_path
 from tests.unit import house
 from tests.unit.house import OTHER_GUID, TABLE, WORKSPACE, Crash, House, a_run, two_quick_hunts

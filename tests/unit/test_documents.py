@@ -11,21 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.bookkeeping import Budget, Claim, Ignored, Sweeps
 from shared.documents import SCHEMA, decode, encode, encode_over, newest
 from shared.errors import BadInput, LaterVersion
-from shared.model import (
-    Budget,
-    Case,
-    Claim,
-    Counts,
-    Cursor,
-    Doubt,
-    Ignored,
-    Job,
-    Request,
-    Run,
-    Sweeps,
-)
+from shared.model import Case, Counts, Cursor, Doubt, Job, Request, Run
 from shared.timeline import DayRecord, Gap, Hour, HuntRecord, Slot
 from tests.unit.house import GUID, START, WORKSPACE, a_run
 

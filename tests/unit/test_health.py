@@ -11,14 +11,15 @@ import pytest
 
 from shared import contract as c
 from shared import control_loop, http_api
+from shared.bookkeeping import Claim
 from shared.errors import (
     OutcomeUnknown,
     TidehuntError,
     Transient,
 )
-from shared.health import Owed
-from shared.model import Claim, Job, Json, Run
+from shared.model import Job, Json, Run
 from shared.records import Kept, job_path, run_path
+from shared.told import Owed
 from tests.unit import house
 from tests.unit.delivering import JOB, delivering, refuse
 from tests.unit.house import START, WORKSPACE, Crash, House, a_finding, a_run
@@ -46,7 +47,7 @@ def test_a_heartbeat_every_five_minutes_tells_what_there_is() -> None:
     assert (last["LastTurnAge"], last["RunsActive"], last["RunsHeld"]) == (60.0, 2, 0)
     assert (last["OldestUndelivered"], last["MarksWaiting"]) == (4200.0, 0)
     assert "LastTurnAge" not in beats[0] and "OldestDue" not in last
-    assert last["BudgetUsed"] == {"Jobs": 0, "Bytes": 0, "Incidents": 0}
+    assert last["BudgetUsed"] == {"jobs": 0, "vcore_hours": 0, "megabytes": 0, "incidents": 0}
 
 
 def test_a_heartbeat_costs_a_few_calls_and_only_when_it_is_due() -> None:
@@ -58,7 +59,7 @@ def test_a_heartbeat_costs_a_few_calls_and_only_when_it_is_due() -> None:
         costs.append(home.wire.calls - before)
     plain, dear = min(costs), max(costs)
     assert Counter(costs) == {plain: 8, dear: 2}
-    assert dear - plain <= 7
+    assert dear - plain <= 9
 
 
 def test_a_turn_without_room_leaves_the_heartbeat_to_the_next() -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from shared import control_loop, health, http_api
 from shared.errors import Forbidden, Missing, Rejected, TidehuntError, TooLarge, Transient
-from shared.health import OWED, OWED_BYTES, Owed
+from shared.health import OWED_BYTES
 from shared.messages import Announce
 from shared.records import Kept
+from shared.told import OWED, Owed
 from tests.unit import house
 from tests.unit.delivering import delivering, refuse
 from tests.unit.house import Crash, a_run

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import Forbidden
+from shared.errors import Forbidden, OutcomeUnknown
 from tests.unit import house
-from tests.unit.house import OTHER, WORKSPACE, House, a_run
-from tests.unit.waiting_runs import fast, numbered, waiting
+from tests.unit.house import OTHER, WORKSPACE, House, a_finding, a_run
+from tests.unit.waiting_runs import fast, jobs, numbered, only_run, waiting
 
 
 @pytest.fixture
@@ -111,3 +111,19 @@ def test_a_manifest_that_cannot_be_read_spares_those_that_share_its_job(
     home.live(4, 300)
     ends = {run.id: run.status for run in home.runs().values()}
     assert ends == {sick.id: end, well.id: "done", later.id: "done"}
+
+
+def test_a_lost_job_that_finished_after_all_is_delivered(home: House) -> None:
+    waiting(home, a_run())
+
+    def unanswered(_phase: str, operation: str, _subject: str) -> None:
+        if operation == "engine.submit":
+            raise OutcomeUnknown("no answer")
+
+    home.wire.hook = unanswered
+    home.tick()
+    (job,) = jobs(home)
+    home.land_results(job.id, a_run().id, [a_finding()])
+    home.tick(10)
+    assert jobs(home) == [] and home.engine.requests == []
+    assert (only_run(home).status, only_run(home).job) == ("done", job.id)

@@ -10,9 +10,11 @@ import pytest
 
 from shared import http_api, pauses
 from shared.callers import OPERATOR
+from shared.errors import Transient
 from shared.http_api import answer, start_run, status
 from shared.model import Json
 from tests.unit import house
+from tests.unit.delivering import refuse
 from tests.unit.house import WORKSPACE, Crash, House, a_finding, hours_of_days, run_of, spec
 from tests.unit.waiting_runs import fast, jobs, numbered, only_run, waiting
 
@@ -140,6 +142,20 @@ def _without_plans(phase: str, what: str, subject: str) -> None:
     """The host dies before a plan is in the lake, after its job is."""
     if (phase, what) == ("after", "ledger.create") and subject.startswith("active/jobs/"):
         raise Crash
+
+
+def test_a_job_whose_plan_could_not_be_written_does_not_go_out_either() -> None:
+    home = fast()
+    waiting(home)
+    home.wire.hook = refuse("results.write", Transient("no plan can be written"))
+    home.tick()
+    assert (only_run(home).status, jobs(home)[0].status) == ("assigned", "planned")
+    pause(home)
+    home.wire.hook = lambda *_: None
+    home.tick(9)
+    assert home.engine.requests == []
+    resume(home)
+    assert [request.job_id for request in home.engine.requests] == [jobs(home)[0].id]
 
 
 def test_what_runs_is_watched_delivered_and_put_away() -> None:

@@ -161,7 +161,7 @@ def _dying(writes: list[str], number: int) -> Any:
 
 def test_a_planned_job_that_was_not_posted_becomes_the_probe() -> None:
     home = fast()
-    many(home, 1)
+    many(home, 4)
     home.clock.forward(1)
     home.wire.hook = refusing([], home, FULL)
     home.tick(12)
@@ -176,6 +176,7 @@ def test_a_planned_job_that_was_not_posted_becomes_the_probe() -> None:
     home.wire.hook = lambda *_: None
     home.tick(2)
     assert [request.job_id for request in home.engine.requests] == [job.id]
+    assert len(jobs(home)) == 1
 
 
 def test_a_breaker_that_cannot_be_read_stops_nothing() -> None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from shared import records as r
+from shared.bookkeeping import Budget
 from shared.contract import workspace_key
 from shared.documents import encode
 from shared.errors import BadInput, Conflict
-from shared.model import Budget, Case, Job, Run
+from shared.model import Case, Job, Run
 from shared.records import Kept, Records
 from shared.timeline import DayRecord, HuntRecord
 from tests.memory.storage import MemoryLedger

@@ -49,3 +49,15 @@ def test_a_delivery_tells_how_far_it_came() -> None:
 def test_a_failed_run_can_be_judged_again() -> None:
     told = story(status="failed", reason="KeyError")
     assert "tidehunt redrive" in told and "release" not in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "incidents", "says"),
+    [
+        ("live", True, "(live) on"),
+        ("adhoc", False, "(ad-hoc: somebody asked for it, without incidents) on"),
+        ("backfill", False, "(backfill: it fills a gap, behind live runs, without incidents) on"),
+    ],
+)
+def test_a_story_tells_the_class_of_its_run(kind: Any, incidents: bool, says: str) -> None:
+    assert says in story(kind=kind, incidents=incidents)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from shared.bookkeeping import Budget
 from shared.errors import Permanent, Transient
 from shared.http_api import status
-from shared.model import Budget, Job
+from shared.model import Job
 from shared.spend import core_minutes, used_minutes
 from tests.unit.delivering import refuse
 from tests.unit.house import START, WORKSPACE, Crash, House, a_run

@@ -33,9 +33,9 @@ def main(arguments: list[str]) -> int:
     return 0 if same else 1
 
 
-def compare(days: int, hours: int) -> tuple[list[TurnCost], list[TurnCost], Years]:
-    """What each turn cost on day 7 and on the last day of one ledger."""
-    years = Years()
+def compare(days: int, hours: int, by: int = 1) -> tuple[list[TurnCost], list[TurnCost], Years]:
+    """What each turn cost on day 7 and on the last day of one ledger; a `by`-th of the hunts."""
+    years = Years(by)
     years.write_days(1)
     years.live_hours(1)
     years.settle()  # the cases are there now: on both days they have their incidents already

@@ -14,28 +14,30 @@ from datetime import datetime, timedelta
 
 from shared import archive, schedule
 from shared import contract as c
+from shared.bookkeeping import Budget
 from shared.documents import encode
-from shared.model import Budget, Entry, HuntSpec, Job, Run
+from shared.model import Entry, HuntSpec, Job, Run
 from shared.records import Kept, Records, done_path, run_path
 from shared.timeline import DayRecord, Hour, Slot
 from tests.memory.storage import MemoryLedger
 from tests.memory.wire import Wire
 from tests.unit.house import START, TABLE, WORKSPACE, House, build, spec
 
-HOURLY, DAILY, JOBS = 8, 8, 48
+HOURLY, DAILY, RUNS, JOBS = 8, 8, 200, 48
 ARCHIVING_TURNS = 4
 """Of a day that is written."""
+OWNED = "00000000-0000-4000-8000-000000000000"
 PLACE = c.workspace_key(WORKSPACE)
 OLD = timedelta(days=35)
 
 
-def hunts() -> list[HuntSpec]:
-    """Eight that judge hours and eight that judge days: 200 runs a day."""
+def hunts(by: int) -> list[HuntSpec]:
+    """Eight that judge hours and eight that judge days: 200 runs a day; or fewer, by a divisor."""
     guid = "00000000-0000-4000-8000-0000000000{:02d}"
     by_hour = [spec(module=f"by_hour_{n}", guid=guid.format(n), slot="hour", lookback_days=1)
-               for n in range(HOURLY)]  # fmt: skip
+               for n in range(HOURLY // by)]  # fmt: skip
     by_day = [spec(module=f"by_day_{n}", guid=guid.format(50 + n), lookback_days=1)
-              for n in range(DAILY)]  # fmt: skip
+              for n in range(DAILY // by)]  # fmt: skip
     return [*by_hour, *by_day]
 
 
@@ -64,9 +66,9 @@ class CountingLedger(MemoryLedger):
             yield entry
 
 
-def _house(tell: Callable[[str], None]) -> House:
+def _house(tell: Callable[[str], None], by: int) -> House:
     quick = {"coalesce_seconds": "60", "settle_seconds": "300", "readback_seconds": "60"}
-    home = build(hunts(), runs_a_hunt_a_day="100", **quick)
+    home = build(hunts(by), runs_a_hunt_a_day="100", **quick)
     ledger = CountingLedger(home.wire, tell)
     deployment = replace(home.deployment, records=Records(ledger))
     return replace(home, deployment=deployment, ledger=ledger)
@@ -75,10 +77,10 @@ def _house(tell: Callable[[str], None]) -> House:
 class Years:
     """A house and the number of its days."""
 
-    def __init__(self) -> None:
+    def __init__(self, by: int = 1) -> None:
         self.days = 0
         self.cost = TurnCost()
-        self.house = _house(self._count_entry)
+        self.house = _house(self._count_entry, by)
         self.house.tick()
 
     def write_days(self, until: int) -> None:
@@ -90,9 +92,9 @@ class Years:
             if until - self.days <= OLD.days + 2:
                 write_time_lines(self.house, start)
             self.days += 1
-            for _ in range(ARCHIVING_TURNS):
+            for _ in range(ARCHIVING_TURNS if self.days < until else 0):
                 archive.put_by(self.house.turn())
-        self.house.tick(2)
+        self.house.tick()  # what is left of the last day's archiving comes with what is lived
 
     def live_hours(self, count: int) -> list[TurnCost]:
         """Hours of real work, a turn every ten minutes; what each turn cost.
@@ -155,14 +157,17 @@ def write_day(home: House, start: datetime) -> None:
         for key in _keys(hunt, day):
             run = _run(hunt, key)
             home.ledger.plant(done_path(run.id), json.dumps(encode(run)).encode())
+    for number in range(RUNS - sum(len(_keys(hunt, day)) for hunt in home.deployment.hunts)):
+        other = replace(run, id=f"{day}-some-other-n{number:03d}-r0")
+        home.ledger.plant(done_path(other.id), json.dumps(encode(other)).encode())
     # One goes the whole way: the folder is known to age, and the run to have ended last.
     last = replace(run, id=f"{day}-the-last-r0", since=home.clock())
     records.remember(last.id)
     records.finish(records.save(Kept(run_path(last), last, None), last), last.id)
-    records.save(records.budget(day), Budget(day, JOBS, 4_000_000, 1, {hunts()[0].guid: 24}))
+    records.save(records.budget(day), Budget(day, JOBS, 4_000_000, 1, {OWNED: 24}))
     held = {f"{day}{hour:02d}": Hour(1, 2, "f" * 24) for hour in range(24)}
     records.save(records.day(WORKSPACE, TABLE, day), DayRecord(WORKSPACE, TABLE, day, held))
-    case = records.case(f"00000000-0000-4000-9000-0000{day}", hunts()[0].guid, WORKSPACE)
+    case = records.case(f"00000000-0000-4000-9000-0000{day}", OWNED, WORKSPACE)
     records.save(case, replace(case.value, generation=1, severity="High"))
 
 
