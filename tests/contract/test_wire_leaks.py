@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
@@ -55,8 +57,7 @@ def _page(url: str) -> bytes:
         (name, status)
         for name in EVERY_CALL
         for status in (200, 201, 202, 301, 302, 303, 307, 308, 401, 429, 503)
-        # No read of storage is answered so, and its client would leave the body to the collector.
-        if not (name in READS and status in (201, 202))
+        if not (name in READS and status in (201, 202))  # no read is answered so
     ],
 )
 def test_a_link_to_another_host_is_never_asked(
@@ -65,8 +66,13 @@ def test_a_link_to_another_host_is_never_asked(
     headers = {**_links(elsewhere.url), **JSON_TYPE}
     times = 1 if status < 300 else 3
     server.play(*[Answer(status, _page(elsewhere.url), headers)] * times, Answer(404))
-    with suppress(TidehuntError):
-        EVERY_CALL[name](server.url, CALL_SECONDS)
+    with warnings.catch_warnings():
+        # The client of storage leaves the connection of an answer that it refuses unclosed.
+        warnings.simplefilter("ignore", ResourceWarning)
+        with suppress(TidehuntError):
+            EVERY_CALL[name](server.url, CALL_SECONDS)
+        if name in READS:
+            gc.collect()
     assert server.arrived != []
     assert elsewhere.arrived == []
 

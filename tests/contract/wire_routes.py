@@ -102,6 +102,11 @@ def _read_document(deployment: Deployment, name: str, _given: str) -> None:
     assert found is not None and found.body == {"n": 0}
 
 
+def _read_bytes(deployment: Deployment, name: str, _given: str) -> None:
+    found = deployment.records.ledger.read_bytes(_document(name))
+    assert found is not None and json.loads(found.content)["n"] == 0
+
+
 def _list_documents(deployment: Deployment, name: str, _given: str) -> None:
     found = list(deployment.records.ledger.list(f"wire/{name}"))
     assert [entry.path for entry in found] == [_document(name)]
@@ -260,6 +265,13 @@ ROUTES: Mapping[str, Route] = {
         _kept,
         lambda d, name, etag: d.records.ledger.delete(_document(name), etag),
         _deleted,
+    ),
+    "ledger.read_bytes": Route("state.GetBlob", _kept, _read_bytes, _no_effect),
+    "ledger.write_bytes": Route(
+        "state.PutBlob",
+        _kept,
+        lambda d, name, etag: d.records.ledger.write_bytes(_document(name), b'{"n": 1}', etag),
+        _written,
     ),
     "exports.tables": Route("exports.ListContainers", _blob, _list_tables, _no_effect),
     "exports.blobs": Route("exports.ListPaths", _blob, _list_blobs, _no_effect),

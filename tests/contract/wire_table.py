@@ -71,6 +71,8 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
     "ledger.replace": _DOCUMENT,
     "ledger.put": _row(DONE, stale=NO_CONDITION),
     "ledger.delete": _row(DONE, stale=CONFLICT),
+    "ledger.read_bytes": _READ_AGAIN,
+    "ledger.write_bytes": _DOCUMENT,
     "exports.tables": _READ_AGAIN,
     "exports.blobs": _READ_AGAIN,
     "results.read": _READ_AGAIN,
@@ -100,8 +102,12 @@ _DOWNLOAD = {**dict.fromkeys(_AGAIN, LATER), "reset": DONE}
 _OWN_NONCE = {**dict.fromkeys(_AGAIN, DONE), "unheard": UNKNOWN, "503": UNKNOWN}
 TWICE: Mapping[str, Mapping[str, str]] = {
     **{name: dict.fromkeys(_AGAIN, LATER) for name, row in EXPECTED.items() if row is _READ_AGAIN},
-    **dict.fromkeys(("ledger.read", "results.read", "results.lines"), _DOWNLOAD),
-    **dict.fromkeys(("ledger.create", "ledger.replace", "ledger.put"), _OWN_NONCE),
+    **dict.fromkeys(
+        ("ledger.read", "ledger.read_bytes", "results.read", "results.lines"), _DOWNLOAD
+    ),
+    **dict.fromkeys(
+        ("ledger.create", "ledger.replace", "ledger.put", "ledger.write_bytes"), _OWN_NONCE
+    ),
     **dict.fromkeys(("ledger.delete", "results.write"), dict.fromkeys(_AGAIN, UNKNOWN)),
     "identity.token": {
         **dict.fromkeys(_AGAIN, FORBIDDEN),
