@@ -40,13 +40,16 @@ def gate(turn: Turn, jobs: Sequence[Job]) -> Gate:
     deployment = turn.deployment
     if paused(deployment.records):
         return Gate(turn, None, 0)
-    # An ended job holds no core, however long it waits for a manifest that cannot be read.
-    alive = sum(job.status not in ("ended", "lost") for job in jobs)
-    room = deployment.settings.jobs_at_once - alive
+    # A job that is over holds no core, however long it waits for a manifest that cannot be read.
+    over = [job for job in jobs if job.status in ("ended", "lost")]
+    room = deployment.settings.jobs_at_once - (len(jobs) - len(over))
     kept = _load(deployment)
     if kept is None:
         return Gate(turn, None, room)
-    seen = b.looked(kept.value, jobs, turn.now(), deployment.settings.retry_seconds)
+    seen = kept.value
+    for job in sorted(over, key=lambda job: job.since):
+        seen = _told(turn, seen, job)  # before its place is given to another
+    seen = b.looked(seen, jobs, turn.now(), deployment.settings.retry_seconds)
     kept = _save(turn, kept, seen)
     if b.is_open(seen):
         planned = any(job.status == "planned" for job in jobs)
@@ -64,13 +67,14 @@ def may_post(turn: Turn, job: Job) -> bool:
 
 def tell(turn: Turn, job: Job) -> None:
     """Let the breaker know of a job that is over."""
-    kept, settings = _load(turn.deployment), turn.deployment.settings
+    kept = _load(turn.deployment)
     if kept is not None:
-        _save(
-            turn,
-            kept,
-            b.told(kept.value, job, settings.queue_deadline_seconds, settings.retry_seconds),
-        )
+        _save(turn, kept, _told(turn, kept.value, job))
+
+
+def _told(turn: Turn, breaker: Breaker, job: Job) -> Breaker:
+    settings = turn.deployment.settings
+    return b.told(breaker, job, settings.queue_deadline_seconds, settings.retry_seconds)
 
 
 def as_seen(deployment: Deployment, jobs: Sequence[Job]) -> Breaker:
