@@ -119,7 +119,7 @@ def _deliver(turn: Turn, runs: Runs, path: str) -> None:
         _send_parts(item)
     if item.run.step == "incidents" and turn.has_room():
         settle_incidents(item.cases, lambda: item.run, _news(item), item.decide)
-    if item.run.step == "read-back" and turn.now() >= (item.run.next_at or turn.now()):
+    if item.run.step == "read-back" and turn.has_come(item.run.next_at):
         _read_back(item)
 
 

@@ -113,6 +113,10 @@ class Turn:
         spare = max(self.until - self.now() - bound, timedelta(0))
         return replace(self, until=self.until - min(bound, spare))
 
+    def has_come(self, moment: datetime | None) -> bool:
+        """True from that moment on; None: at once."""
+        return moment is None or self.now() >= moment
+
     def later(self, seconds: float) -> datetime:
         """That many seconds from now."""
         return self.now() + timedelta(seconds=seconds)

@@ -282,7 +282,7 @@ def _settle(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     for path in _carried(job, runs):
         # A lost one, too: its POST may have arrived late, and the engine forgotten the job since.
         landed = spared(path, look_for_manifest, turn, runs, path)
-        if landed is False and turn.now() >= (job.next_at or turn.now()):
+        if landed is False and turn.has_come(job.next_at):
             decide_and_save(turn, runs, path, _gone(turn, job, runs[path].value))
     if not _carried(job, runs):
         spend.settle_job(turn, job)

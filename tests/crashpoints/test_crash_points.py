@@ -17,7 +17,7 @@ PORTS = {
     "ledger.read", "ledger.create", "ledger.replace", "ledger.put", "ledger.delete", "ledger.list",
     "exports.tables", "exports.blobs", "results.read", "results.write", "results.lines",
     "engine.submit", "engine.get", "engine.list", "engine.cancel", "sink.send", "workspace.count",
-    "incidents.get", "incidents.put", "incidents.comment", "notifier.publish",
+    "incidents.get", "incidents.put", "incidents.comment", "notifier.publish", "health.send",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from tests.simulation.seen import (
     runs_of,
     set_aside,
 )
+from tests.simulation.spend import day_without_room
 from tests.simulation.world import World
 
 FOUND = ("Medium", "High")
@@ -146,7 +147,7 @@ def new_evidence_reaches_an_open_incident(safety: Safety) -> Iterator[str]:
         finding = {**row, "Identity": row["Entities"]}
         key = case_key(finding, run, hunts[run.hunt])
         content = world.ledger.peek(case_path(key))
-        if is_rolled_up(world, run):
+        if is_rolled_up(world, run) or day_without_room(world):
             continue
         if content is None:
             yield f"7: run {run.id} found {row['FindingId']}, and there is no case {key}"

@@ -59,6 +59,8 @@ class Faults:
     only: Collection[int] | None = None
     """Numbers of the faults that may fire, to find those that matter; None: all."""
     fired: list[Fault] = field(default_factory=list)
+    died_with: dict[str, list[Fault]] = field(default_factory=dict)
+    """Run -> crashes that met a call that was busy with it, by another call on the same host."""
     _drawn: int = 0
     _closed: dict[str, datetime] = field(default_factory=dict)
     """Service -> until when it forbids everything."""
@@ -122,7 +124,21 @@ class Faults:
 
     def causes(self, run_id: str) -> list[Fault]:
         """The faults that met whoever was busy with a run."""
-        return [fault for fault in self.fired if fault.run_id == run_id]
+        met = [fault for fault in self.fired if fault.run_id == run_id]
+        return [*met, *self.died_with.get(run_id, ())]
+
+    def dies(self, call: Call) -> None:
+        """A call died, by a crash of its own or of another call on its host."""
+        crash = next(
+            (
+                fault
+                for fault in reversed(self.fired)
+                if fault.kind.startswith("crash") and fault.host.startswith(f"{call.host.name}.")
+            ),
+            None,
+        )
+        if crash is not None and crash.run_id != call.run_id:
+            self.died_with.setdefault(call.run_id, []).append(crash)
 
     @staticmethod
     def _unanswered(operation: str) -> Transient:

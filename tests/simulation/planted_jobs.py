@@ -205,11 +205,14 @@ class _SavesLate(LedgerThrough):
         if path.startswith(JOBS) and body.get("status") == "submitting":
             self.late.waiting = (path, body, etag)
             return "late"
+        if etag == "late" and getattr(self.late, "waiting", None):
+            self.catch_up()
         return self.ledger.replace(path, body, self.late.etag if etag == "late" else etag)
 
     def catch_up(self) -> None:
         """Write what was kept back."""
         self.late.etag = self.ledger.replace(*self.late.waiting)
+        self.late.waiting = ()
 
 
 @dataclass

@@ -84,7 +84,7 @@ def _caps(dice: random.Random) -> Mapping[str, str]:
         "megabytes_a_day": "1",
         "incidents_a_day": str(dice.choice((2, 5))),
         "incidents_a_run": str(dice.choice((1, 2))),
-        "runs_a_hunt_a_day": str(dice.choice((25, 40))),
+        "runs_a_hunt_a_day": str(dice.choice((12, 25))),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Collection
@@ -149,7 +150,7 @@ class World:
     def call(self, what: str, work: Callable[[Deployment], object]) -> None:
         """One call into any of the hosts."""
         host = self.dice.choice(self.hosts)
-        home = replace(self.base, owner=host.owner, clock=lambda: self.schedule.now + host.skew)
+        home = replace(self.base, owner=host.owner, clock=self._clock(host))
         began = self.schedule.now
 
         def end(call: Call) -> None:
@@ -160,8 +161,16 @@ class World:
         call = Call(self.schedule, host, what, lambda: work(home), on_end=end)
         call.start()
 
+    def _clock(self, host: Host) -> Callable[[], datetime]:
+        """A host's clock: no two looks at it tell the same time."""
+        looks = itertools.count()
+        tick = timedelta(microseconds=1)
+        return lambda: self.schedule.now + host.skew + next(looks) * tick
+
     def _ended(self, call: Call) -> None:
         self.longest = max(self.longest, call.requests)
+        if isinstance(call.raised, HostDied):
+            self.faults.dies(call)
         if call.raised is not None and not isinstance(call.raised, HostDied | TidehuntError):
             self.raised.append(f"{call.what} raised {type(call.raised).__name__}: {call.raised}")
 

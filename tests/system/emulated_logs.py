@@ -20,10 +20,12 @@ from workbench.emulators import logs
 from workbench.emulators.logs import Logs, Rule
 from workbench.emulators.logs_rows import Stream, stream
 
-DECLARED = json.loads(
-    (Path(__file__).parents[2] / "infra" / "findings-stream.json").read_text(encoding="utf-8")
+INFRA = Path(__file__).parents[2] / "infra"
+DECLARED, OF_HEALTH = (
+    json.loads((INFRA / f"{name}-stream.json").read_text(encoding="utf-8"))
+    for name in ("findings", "health")
 )
-FINDINGS = stream(DECLARED)
+FINDINGS, HEALTH = stream(DECLARED), stream(OF_HEALTH)
 OTHER = Stream("Custom-Other", "Other_CL", {"TimeGenerated": "datetime", "RunId": "string"})
 WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
 ELSEWHERE = WORKSPACE + "2"
@@ -45,7 +47,7 @@ class Workspace:
 
     def __init__(self, home: Path, ends: ExitStack, **options: Any) -> None:
         self.clock = Clock()
-        rules = {"dcr-1": Rule(WORKSPACE, (FINDINGS,)), "dcr-2": Rule(ELSEWHERE, (OTHER,))}
+        rules = {"dcr-1": Rule(WORKSPACE, (FINDINGS, HEALTH)), "dcr-2": Rule(ELSEWHERE, (OTHER,))}
         service = Logs(
             home, rules=rules, customer_ids={"c-1": WORKSPACE}, clock=self.clock, **options
         )

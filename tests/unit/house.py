@@ -37,11 +37,13 @@ GUID, OTHER_GUID = "7b0d2c5e-93a1-4a7e-8c37-2f6a4c1d9e55", "00000000-0000-4000-8
 
 @dataclass
 class Clock:
-    """Virtual time; it stands still until somebody moves it."""
+    """Virtual time; it stands still until somebody moves it, or moves by a step a look."""
 
     now: datetime = START
+    step: timedelta = timedelta(0)
 
     def __call__(self) -> datetime:
+        self.now += self.step
         return self.now
 
     def forward(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -75,6 +76,14 @@ def test_a_lost_request_is_lost_after_two_looks_and_another_job_goes_out(home: H
     assert [request.job_id for request in home.engine.requests] != [first.id]
     assert (len(home.engine.requests), only_run(home).attempt) == (1, 1)
     assert home.deployment.records.ledger.read(f"active/jobs/{first.id}.json") is None
+
+
+def test_no_two_looks_at_the_clock_tell_the_same_time(home: House) -> None:
+    home.clock.step = timedelta(microseconds=1)
+    waiting(home)
+    fail_once(home, "engine.submit", OutcomeUnknown("reset"))
+    home.tick(9)
+    assert (len(home.engine.requests), only_run(home).attempt) == (1, 1)
 
 
 def test_no_capacity_is_waited_for_however_long(home: House) -> None:
