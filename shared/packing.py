@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 Json = dict[str, Any]
@@ -65,6 +66,7 @@ def _wide_slot(key: str, slot: str | Json, texts: list[str]) -> Json:
     return {**wide, "revision": int(revision)}
 
 
+@lru_cache(maxsize=2_000)
 def _start(key: str) -> datetime:
     return datetime.strptime(key, "%Y%m%d" if len(key) == 8 else "%Y%m%d%H").replace(tzinfo=UTC)
 
@@ -77,7 +79,9 @@ def _seconds(key: str, moment: str | None) -> str:
     return f"{Decimal(micros).scaleb(-6).normalize():f}"
 
 
+@lru_cache(maxsize=20_000)
 def _moment(key: str, seconds: str) -> str:
+    """Kept: each turn reads the same time lines."""
     micros = int(Decimal(seconds).scaleb(6))
     return (_start(key) + micros * _MICROSECOND).isoformat()
 
