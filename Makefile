@@ -16,7 +16,8 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make hunt                 blobs land, Spark hunts, incidents open; then a report
   make hunt LOGS=<folder>   the same on your own exports (a folder of am-* containers)
   make serve                the local cloud and the app, until Ctrl-C
-  make test                 every test
+  make test                 every test but those of `make proof`
+  make proof                tests of many faults and of volume: minutes more, in CI on each commit
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
   make crashpoints          break every pair of requests of every script: nothing is lost or doubled
   make year                 a year of ledger: what a turn asks for on day 365, beside day 7
@@ -38,7 +39,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test simulate mutants killtest crashpoints fuzz flood soak year check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test proof simulate mutants killtest crashpoints fuzz flood soak year check bench-beacons docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -50,7 +51,10 @@ serve: local-set
 	@$(VENV)/bin/tidehunt serve $(ARGS)
 
 test: test-set
-	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not proof" $(ARGS)
+
+proof: test-set
+	@$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m proof $(ARGS)
 
 killtest: test-set
 	@$(PY) -m tests.killing --kills $${KILLS:-500} $(ARGS)

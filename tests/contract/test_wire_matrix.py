@@ -43,6 +43,7 @@ from workbench.emulators.spark_submit import Process, Submission
 
 ROOMY = 5.0
 """Seconds of a call that is answered at once, also on a busy machine."""
+pytestmark = pytest.mark.proof
 SLACK = 1.5
 WARM_TRIES = 20
 CELLS = list(cells())

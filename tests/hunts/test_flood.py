@@ -16,6 +16,8 @@ from tests.unit import house
 from tests.unit.delivering import JOB, put, step
 from tests.unit.house import a_run, spec
 
+pytestmark = pytest.mark.proof
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 

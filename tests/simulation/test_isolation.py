@@ -11,6 +11,8 @@ from shared.model import Json
 from tests.simulation.isolation import HUNT, POISONS, rest
 from tests.unit.house import OTHER
 
+pytestmark = pytest.mark.proof
+
 SEED = 34
 """Two hunts in two workspaces, one of each sick."""
 

@@ -8,6 +8,8 @@ from tests.simulation import planted_jobs, planted_ledger, planted_sinks
 from tests.simulation.planted import PLANTED, Plant, told_by
 from tests.simulation.simulate import numbers, shrink, simulate
 
+pytestmark = pytest.mark.proof
+
 QUICK: dict[Plant, int] = {
     planted_jobs.posts_twice: 2,
     planted_jobs.reserves_after_the_post: 2,

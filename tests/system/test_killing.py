@@ -10,7 +10,7 @@ import pytest
 from tests.killing.story import Story, violations
 from workbench.home import Home
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 SPOILED = {
     "logs": "delete from row where seq = (select max(seq) from row where name like '%Findings_CL')",
     "livy": "insert into batch select max(id) + 1, pool, final, body from batch",

@@ -81,6 +81,7 @@ def test_a_revision_tries_again_what_was_set_aside() -> None:
 # --- poisoned rows --------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 def test_one_poisoned_row_of_100_000_costs_a_few_requests() -> None:
     home = many(100_000, frozenset({77_777}), part=5000)
     sink = picky(home, "poison")
