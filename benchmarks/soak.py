@@ -106,10 +106,10 @@ class Exporter:
         async with httpx.AsyncClient(timeout=30, trust_env=False) as self._client:
             self._began = time.monotonic()
             self._next = self._began
-            await asyncio.gather(self._sample(), *(self._post_on() for _ in range(AT_ONCE)))
+            await asyncio.gather(self._sample(), *map(self._post_on, range(AT_ONCE)))
 
-    async def _post_on(self) -> None:
-        chance = random.Random(id(self))  # noqa: S311  an experiment's order
+    async def _post_on(self, number: int) -> None:
+        chance = random.Random(number)  # noqa: S311  an experiment's order
         while (now := time.monotonic()) < self.until:
             turn, self._next = max(self._next, now - 1), max(self._next, now - 1) + 1 / self.rate
             await asyncio.sleep(max(0.0, turn - now))

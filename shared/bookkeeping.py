@@ -83,3 +83,33 @@ class Ignored:
     """Exports that no hunt reads and events that name nothing known: said once, never an error."""
 
     tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Why nothing new starts, since when, and who said so."""
+
+    since: datetime | None
+    reason: str
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """What is remembered of a pool."""
+
+    pool: str
+    failed: tuple[str, ...] = ()
+    """Jobs that did not start, in a row, until it opened."""
+    failed_at: datetime | None = None
+    """When the last one was known not to start."""
+    started_at: datetime | None = None
+    """When the job started that ended the last row of failures."""
+    since: datetime | None = None
+    """When it opened; None: it is closed."""
+    reason: str = ""
+    next_try: datetime | None = None
+    tries: int = 0
+    """Probes that failed since it opened."""
+    probe: str = ""
+    """The one job that may go out while it is open."""

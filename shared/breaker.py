@@ -8,37 +8,17 @@ not start doubles the wait, up to half an hour.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from shared.bookkeeping import Breaker
 from shared.model import Job
 
 FAILURES_BEFORE_OPEN = 3
 LONGEST_WAIT = 1800.0
 DOUBLINGS = 20
 """More would change nothing, and overflow in the end."""
-
-
-@dataclass(frozen=True)
-class Breaker:
-    """What is remembered of a pool."""
-
-    pool: str
-    failed: tuple[str, ...] = ()
-    """Jobs that did not start, in a row, until it opened."""
-    failed_at: datetime | None = None
-    """When the last one was known not to start."""
-    started_at: datetime | None = None
-    """When the job started that ended the last row of failures."""
-    since: datetime | None = None
-    """When it opened; None: it is closed."""
-    reason: str = ""
-    next_try: datetime | None = None
-    tries: int = 0
-    """Probes that failed since it opened."""
-    probe: str = ""
-    """The one job that may go out while it is open."""
 
 
 def verdict(job: Job, queue_seconds: float) -> Literal["started", "not started", ""]:

@@ -173,7 +173,7 @@ def _work(turn: Turn) -> bool:
     _step_runs(work.part(0.5), runs)
     _guarded("marks", intake.take_marks, work)
     _guarded("sweep", intake.sweep, work)
-    busy = {*_unfinished(runs), *turn.deployment.records.unreadable_runs()}
+    busy = {run.id for run in _unfinished(runs)} | turn.deployment.records.unreadable_runs()
     _guarded("schedules", starts.start_due, work, busy, seen)
     _guarded("fills", backfill.step_fills, work.part(0.5), runs)
     _guarded("new jobs", _start_jobs, work)
@@ -182,15 +182,13 @@ def _work(turn: Turn) -> bool:
     return _beat(turn, runs, seen)
 
 
-def _unfinished(runs: Runs) -> dict[str, Run]:
-    """The runs that have not ended, by id."""
-    left = [kept.value for kept in runs.values() if kept.value.status not in RUN_TERMINAL]
-    return {run.id: run for run in left}
+def _unfinished(runs: Runs) -> list[Run]:
+    return [kept.value for kept in runs.values() if kept.value.status not in RUN_TERMINAL]
 
 
 def _beat(turn: Turn, runs: Runs, seen: list[tuple[HuntSpec, HuntRecord]]) -> bool:
     """Send a heartbeat when it is due, or a run was held; True when it went out or is owed."""
-    left = list(_unfinished(runs).values())
+    left = _unfinished(runs)
     return health.is_due(turn, left) and _guarded("heartbeat", health.beat, turn, left, seen)
 
 

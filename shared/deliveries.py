@@ -69,7 +69,7 @@ class Delivery:
 def step_run(turn: Turn, runs: Runs, path: str) -> None:
     """Bring a delivering run as far as the turn's room allows."""
     run = runs[path].value
-    if run.next_at is not None and turn.now() < run.next_at:
+    if not turn.has_come(run.next_at):
         return
     if run.awaits_job:
         return

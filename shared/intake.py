@@ -328,7 +328,7 @@ def _begins(deployment: Deployment, spec: HuntSpec) -> bool:
     """
     if spec.status not in ("live", "shadow"):
         return False
-    sweeps = deployment.records.load(Sweeps, SWEEPS)
+    sweeps = deployment.records.the_one(Sweeps(), SWEEPS)
     return sweeps is None or sweeps.value.month is None
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Literal
 
+from shared.bookkeeping import Pause
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
-from shared.errors import BadInput
+from shared.errors import Quarantined
 from shared.model import Request
-from shared.quarantine import level
 from shared.records import REQUESTS, Kept, Records
 
 log = logging.getLogger("tidehunt.pauses")
@@ -20,21 +19,11 @@ ASKED = f"{REQUESTS}pause.json"
 """One document for both: who asks last is heard."""
 
 
-@dataclass(frozen=True)
-class Pause:
-    """Why nothing new starts, since when, and who said so."""
-
-    since: datetime | None
-    reason: str
-    by: str = ""
-
-
 def paused(records: Records) -> Pause | None:
     """The pause that lasts, or None. One that cannot be read lasts: a person wanted it."""
     try:
         kept = records.load(Pause, PAUSE)
-    except BadInput as error:
-        log.log(level(error), "quarantined: %s", error)
+    except Quarantined as error:
         return Pause(None, str(error))
     return kept.value if kept else None
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from shared import breaker as b
-from shared.breaker import Breaker
+from shared.bookkeeping import Breaker
 from shared.deployment import Deployment, Turn
-from shared.errors import BadInput
+from shared.errors import Quarantined
 from shared.model import Job
 from shared.pauses import paused
-from shared.quarantine import level
 from shared.records import Kept
 
 log = logging.getLogger("tidehunt.pools")
@@ -91,8 +90,7 @@ def _load(deployment: Deployment) -> Kept[Breaker] | None:
     path = f"pools/{quote(pool, safe='')}.json"
     try:
         return deployment.records.load(Breaker, path) or Kept(path, Breaker(pool), None)
-    except BadInput as error:
-        log.log(level(error), "quarantined: %s", error)
+    except Quarantined:
         return None
 
 

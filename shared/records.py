@@ -18,15 +18,15 @@ pause.json                                why nothing new starts
 cases/<2 hex>/<case key>.json             what is remembered of a case
 requests/<id>.json                        what HTTP asked for
 health/ignored.json                       tables and events that nobody hunts on, said once
+health/arrivals.json                      what events told of lately, and each table's newest hour
+health/alarms.json                        what stands still or is silent
+health/owed.json                          health rows and messages that nobody took yet
 health/quarantined.json                   documents that cannot be used, and why
 archive/due.json                          which folders of done/ are archived when
 archive/y=/m=.jsonl.gz                    what was done in a month, 35 days after it ended
 
 Days, budgets and cases stay for ever: nothing lists them, and a run that a person asks for reads
 days of any age. What there is one of has a spare, `<name>.spare.json`, in use while it is broken.
-health/arrivals.json                      what events told of lately, and each table's newest hour
-health/alarms.json                        what stands still or is silent
-health/owed.json                          health rows and messages that nobody took yet
 """
 
 from __future__ import annotations
@@ -39,14 +39,25 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from shared.arrivals import Arrivals
-from shared.bookkeeping import Aging, Budget, Claim, Ignored, Owner, Recent, Sweeps, Unusable
+from shared.bookkeeping import (
+    Aging,
+    Breaker,
+    Budget,
+    Claim,
+    Ignored,
+    Owner,
+    Pause,
+    Recent,
+    Sweeps,
+    Unusable,
+)
 from shared.contract import day_key, workspace_key
 from shared.documents import decode, encode, encode_over
 from shared.errors import BadInput, Conflict, Quarantined
 from shared.model import Case, Job, Json, Request, Run
 from shared.ports import Ledger
 from shared.quarantine import UNUSABLE, Quarantine
-from shared.timeline import DayRecord, HuntRecord
+from shared.timeline import DayRecord, Fill, Fills, HuntRecord
 from shared.told import Alarms, Owed
 
 log = logging.getLogger("tidehunt.records")
@@ -65,6 +76,10 @@ ENDED_FOR = timedelta(days=36)
 _KINDS: tuple[tuple[str, type], ...] = (
     (RUNS, Run),
     (JOBS, Job),
+    ("active/fills/", Fill),
+    ("fills.", Fills),
+    ("pools/", Breaker),
+    ("pause.", Pause),
     (REQUESTS, Request),
     ("hunts/", HuntRecord),
     ("days/", DayRecord),

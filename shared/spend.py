@@ -14,9 +14,8 @@ from dataclasses import replace
 from shared.bookkeeping import Budget
 from shared.contract import day_key
 from shared.deployment import Turn
-from shared.errors import BadInput
+from shared.errors import Quarantined
 from shared.model import Job, Json
-from shared.quarantine import level
 from shared.settings import Settings
 
 log = logging.getLogger("tidehunt.spend")
@@ -54,8 +53,7 @@ def settle_job(turn: Turn, job: Job) -> None:
     records = turn.deployment.records
     try:
         kept = records.budget(day_key(job.created))
-    except BadInput as error:
-        log.log(level(error), "quarantined: %s", error)
+    except Quarantined:
         return
     if job.id not in kept.value.reserved:
         return

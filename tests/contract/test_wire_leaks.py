@@ -77,17 +77,24 @@ def test_a_link_to_another_host_is_never_asked(
     assert elsewhere.arrived == []
 
 
+class _Keeps(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 @pytest.fixture
 def everything() -> Iterator[list[logging.LogRecord]]:
     """Every record of every logger, down to DEBUG."""
-    root, records = logging.getLogger(), list[logging.LogRecord]()
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[assignment,method-assign]
+    root, handler = logging.getLogger(), _Keeps()
     level = root.level
     root.setLevel(logging.DEBUG)
     root.addHandler(handler)
     try:
-        yield records
+        yield handler.records
     finally:
         root.removeHandler(handler)
         root.setLevel(level)

@@ -20,6 +20,7 @@ from shared.incidents import incident_id
 from shared.model import Case, Cursor, Job, Json, Request, Run
 from shared.ports import Ledger
 from shared.records import RECENT, REQUESTS, SWEEPS, Kept, Records, job_path, mark, run_path
+from shared.requests import Change
 from shared.runs import decide_job, decide_run
 from shared.timeline import DayRecord, Hour
 from tests.memory.storage import MemoryLedger
@@ -147,7 +148,12 @@ def _save_requests(ledger: Ledger) -> None:
     asked = Request("run", f"20260308-delivered-{PLACE}-a00000000-r0", NOW, "delivered", WORKSPACE)
     asked = replace(asked, end_date="20260308", lookback_days=2, params={"least": 0.5})
     ledger.put(f"{REQUESTS}{asked.run_id}.json", encode(asked))
-    for kind, hunt in (("release", "sink_refused"), ("redrive", "broken"), ("cancel", "job_gone")):
+    changes: tuple[tuple[Change, str], ...] = (
+        ("release", "sink_refused"),
+        ("redrive", "broken"),
+        ("cancel", "job_gone"),
+    )
+    for kind, hunt in changes:
         run_id = f"20260309-{hunt}-{PLACE}-r0"
-        change = Request(kind, run_id, NOW, reason="a person")  # type: ignore[arg-type]
+        change = Request(kind, run_id, NOW, reason="a person")
         ledger.put(f"{REQUESTS}{run_id}.{kind}.json", encode(change))

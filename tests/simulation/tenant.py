@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 EXPORTS_HOST = "tidehuntexports.dfs.core.windows.net"
 STATE_HOST = "tidehuntstate.dfs.core.windows.net"
-TITLES = ("Looked at", "Known scanner", "")
 CLOSURES = ("TruePositive", "BenignPositive", "FalsePositive", "Undetermined")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.breaker import LONGEST_WAIT, Breaker, is_due, is_open, looked, told, verdict
+from shared.bookkeeping import Breaker
+from shared.breaker import LONGEST_WAIT, is_due, is_open, looked, told, verdict
 from shared.model import Job
 from tests.unit.house import START, WORKSPACE
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import replace
 
 import pytest
 
 from shared import contract as c
-from shared import http_api, requests
+from shared import http_api, records, requests
+from shared.bookkeeping import Unusable
 from shared.control_loop import take_turn
+from shared.documents import encode
 from shared.errors import BadInput, Quarantined
 from shared.incidents import incident_id
 from shared.model import Json
-from shared.quarantine import LISTED, Quarantine
+from shared.quarantine import LISTED, UNUSABLE, Quarantine
 from shared.records import case_path, day_path, done_path, hunt_path, kind_of, spare
 from tests.unit.house import (
     GUID,
@@ -262,3 +265,21 @@ def test_a_crash_after_a_run_was_put_away_is_healed_with_a_broken_list() -> None
     home.live(2, 60.0)
     assert home.documents("active/") == {}
     assert {run.status for run in home.runs().values()} == {"done"}
+
+
+def test_every_document_that_the_map_names_can_be_looked_at_again() -> None:
+    named = re.findall(r"^(\S.*?\.json) {2}", records.__doc__ or "", re.MULTILINE)
+    assert len(named) > 20
+    assert [path for path in named if kind_of(path) is None] == []
+
+
+@pytest.mark.parametrize("path", ["fills.json", "pools/hunting.json"])
+def test_another_process_lists_it_until_it_is_mended(path: str) -> None:
+    home = two_quick_hunts()
+    home.ledger.plant(path, b"{")
+    home.ledger.put(UNUSABLE, encode(Unusable({path: "as another process said"})))
+    home.tick()
+    assert path in listed(home)
+    home.ledger.delete(path)
+    home.tick()
+    assert path not in listed(home)
