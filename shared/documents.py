@@ -166,8 +166,7 @@ def _object_reader(kind: type) -> Reader:
     readers = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
 
     def read(body: Mapping[str, Any]) -> Any:
-        known = ((name, value) for name, value in body.items() if name in readers)
-        return kind(**{name: readers[name](value) for name, value in known})
+        return kind(**{name: readers[name](body[name]) for name in body if name in readers})
 
     return read
 

@@ -55,6 +55,7 @@ class Written:
 def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
     """A hunt's findings -> Score, FindingId, Entity, Line; below the lowest band they are dropped.
 
+    An id comes as often as the hunt gives its key: `keep_first` is for that.
     ValueError names the columns that the hunt owes, or that no reader would take.
     """
     _check_columns(found, run)
@@ -73,13 +74,7 @@ def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
             _line(named, run, F.lit(None).cast("string"))
         ),
     )
-    first = W.partitionBy("FindingId").orderBy(F.col("Score").desc(), F.col("Line"))
-    return (
-        lines.select("Score", "FindingId", "Entity", "Line")
-        .withColumn("Rank", F.row_number().over(first))
-        .filter(F.col("Rank") == 1)
-        .select("Score", "FindingId", "Entity", "Line")
-    )
+    return lines.select("Score", "FindingId", "Entity", "Line")
 
 
 def _entity(run: Run) -> str:
@@ -180,17 +175,26 @@ def _line(named: DataFrame, run: Run, evidence: Column) -> Column:
 def write_findings(lake: Lake, folder: str, lines: DataFrame, most: int) -> Written:
     """Write at most `most` findings as parts, best first, and the others into `withheld/`.
 
-    `lines` has Score, FindingId, Entity and Line.
+    `lines` has Score, FindingId, Entity and Line, and is read several times.
     """
-    # On disk: a flood has no room in memory, and would else be computed for every use.
-    lines = lines.persist(StorageLevel.DISK_ONLY)
+    told = lines.agg(F.count("*").alias("Lines"), F.count_distinct("FindingId").alias("Ids"))
+    count, found = told.first() or (0, 0)
+    if found < count:
+        # On disk: a flood has no room in memory.
+        lines = keep_first(lines).persist(StorageLevel.DISK_ONLY)
     try:
-        found = lines.count()
         if found <= most:
             return Written(tuple(_write_best(lake, folder, lines, most)), found, 0)
         return _write_flood(lake, folder, lines, most, found)
     finally:
         lines.unpersist()
+
+
+def keep_first(lines: DataFrame) -> DataFrame:
+    """One line per FindingId, the best: every line is moved, which is for repeated ids alone."""
+    first = W.partitionBy("FindingId").orderBy(F.col("Score").desc(), F.col("Line"))
+    ranked = lines.withColumn("Rank", F.row_number().over(first))
+    return ranked.filter(F.col("Rank") == 1).drop("Rank")
 
 
 def _write_flood(lake: Lake, folder: str, lines: DataFrame, most: int, found: int) -> Written:

@@ -179,14 +179,6 @@ def test_a_line_too_long_for_a_reader_comes_without_its_evidence(session: SparkS
     assert finding["Evidence"] is None and finding["Title"].startswith("tttt")
 
 
-def test_of_findings_with_one_id_the_best_is_kept(session: SparkSession) -> None:
-    twice = [row("a", 0.6, Host="x"), row("a", 0.95, Host="y"), row("a", 0.7), row("b", 0.6)]
-    again = [*twice, *twice]
-    findings = {one["Identity"]["Text"]: one for one in read(found(session, again))}
-    assert len(lines(found(session, again))) == 2
-    assert (findings["a"]["Score"], findings["a"]["Entities"]["Host"]) == (0.95, "y")
-
-
 def test_columns_that_a_hunt_owes_are_named(session: SparkSession) -> None:
     less = found(session, [row()]).drop("Title", "Host", "Number", "LastSeen")
     with pytest.raises(ValueError, match=r"a_hunt .*Host, LastSeen, Number, Title"):
@@ -258,6 +250,20 @@ def test_what_is_above_the_cap_is_counted_and_readable(
         assert len(texts(withheld)) == 3 - delivered
         assert withheld.exists() == (delivered < 3)
     made.unpersist()
+
+
+@pytest.mark.parametrize("most", [10, 1], ids=["all delivered", "a flood"])
+def test_of_findings_with_one_id_the_best_is_kept(
+    session: SparkSession, lake_folder: Path, most: int
+) -> None:
+    twice = [row("a", 0.6, Host="x"), row("a", 0.95, Host="y"), row("a", 0.7), row("b", 0.6)]
+    written = write(session, f"twice-{most}", found(session, [*twice, *twice]), most)
+    folder = lake_folder / "state" / "results" / f"twice-{most}"
+    told = [*texts(folder), *texts(folder / "withheld")]
+    best, other = (read_finding(line.encode(), READER) for line in told)
+    assert (written.rows, written.withheld) == (min(most, 2), 2 - min(most, 2))
+    assert (best["Score"], best["Entities"]["Host"]) == (0.95, "y")
+    assert (other["Identity"]["Text"], other["Score"]) == ("b", 0.6)
 
 
 def test_nothing_found_is_no_part(session: SparkSession, lake_folder: Path) -> None:

@@ -9,6 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from shared import contract
 from shared.errors import BadInput, Conflict, Missing, TooLarge
@@ -224,6 +225,7 @@ def _lines(content: bytes, offset: int) -> Iterator[bytes]:
         offset = end
 
 
+@lru_cache(maxsize=50_000)
 def _inside(path: str) -> str:
     """The path. BadInput when it could name anything outside of its container."""
     if _HOSTILE.search(path) or set(path.split("/")) & {"", ".", ".."}:

@@ -22,6 +22,7 @@ PLANTED: tuple[Plant, ...] = (
     jobs.delivers_from_any_job,
     jobs.posts_before_it_saves,
     jobs.reserves_after_the_post,
+    jobs.gives_no_deadline,
     ledger.no_margin,
     ledger.claims_nothing,
     ledger.delivers_outside_a_turn,

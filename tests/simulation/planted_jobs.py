@@ -5,9 +5,11 @@ The first figure of a docstring is the invariant that tells.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from shared import contract as c
 from shared.deployment import Deployment
@@ -266,3 +268,20 @@ def reserves_after_the_post(home: Deployment) -> Deployment:
     """8: spend is reserved before the act."""
     reserves = _ReservesLate(home.records.ledger)
     return replace(home, records=Records(reserves), engine=_PaysLater(home.engine, reserves))
+
+
+class _NeverEnds(ResultsThrough):
+    """Plans without the deadlines of the job."""
+
+    def write(self, path: str, content: bytes) -> None:
+        if path.endswith("/plan.json"):
+            plan = json.loads(content)
+            later = datetime.fromisoformat(plan["deadline"]) + timedelta(days=1)
+            plan |= {"deadline": later.isoformat(), "run_seconds": 86_400}
+            content = json.dumps(plan).encode()
+        self.results.write(path, content)
+
+
+def gives_no_deadline(home: Deployment) -> Deployment:
+    """8: a job ends itself: what is reserved for it ends with its deadline."""
+    return replace(home, results=_NeverEnds(home.results))

@@ -81,6 +81,7 @@ def scale_of(seed: int) -> Scale:
 def _caps(dice: random.Random) -> Mapping[str, str]:
     return {
         "jobs_a_day": str(dice.choice((8, 12, 20))),
+        "vcore_hours_a_day": str(dice.choice((40, 60, 500))),
         "megabytes_a_day": "1",
         "incidents_a_day": str(dice.choice((2, 5))),
         "incidents_a_run": str(dice.choice((1, 2))),

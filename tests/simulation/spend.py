@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.bookkeeping import Budget
@@ -16,6 +18,9 @@ from tests.simulation.seen import roll_up_of, runs_of
 if TYPE_CHECKING:
     from tests.simulation.safety import Safety
     from tests.simulation.world import World
+
+MORE = 1.1
+"""What a job's own watch may add to its hours."""
 
 
 def budgets(world: World) -> list[Budget]:
@@ -35,7 +40,12 @@ def a_day_keeps_its_caps(safety: Safety, path: str) -> Iterator[str]:
         return
     settings = safety.world.base.settings
     day = decode(Budget, json.loads(safety.world.ledger.peek(path) or b""), path)
+    worst = settings.job_cores * math.ceil(settings.run_deadline_seconds / 60)
+    core_minutes = day.core_minutes + sum(day.reserved.values())
+    if core_minutes + worst > settings.vcore_hours_a_day * 60:
+        safety.caps_met.add("core minutes")
     caps = {
+        "core minutes": (core_minutes, settings.vcore_hours_a_day * 60),
         "jobs": (day.jobs, settings.jobs_a_day),
         "bytes": (day.bytes, settings.megabytes_a_day * 1_000_000),
         "incidents": (day.incidents, most_incidents(settings)),
@@ -60,6 +70,29 @@ def a_job_was_reserved(safety: Safety, job_id: str) -> Iterator[str]:
     reserved = sum(day.jobs for day in budgets(safety.world))
     if posted > reserved:
         yield f"8: {posted} jobs are posted, {reserved} reserved: {job_id}"
+
+
+def jobs_keep_their_hours(safety: Safety) -> Iterator[str]:
+    """8: what the jobs of a day used is within the day's cap, with a tenth more for the watch."""
+    pool, settings = safety.world.pool, safety.world.base.settings
+    used: Counter[str] = Counter()
+    for job_id, began in pool.begun.items():
+        if job_id not in pool.hanging:
+            ran = pool.over.get(job_id, safety.world.schedule.now) - began
+            used[job_id[4:12]] += math.ceil(settings.job_cores * ran.total_seconds() / 60)
+    for day, minutes in used.items():
+        if minutes > settings.vcore_hours_a_day * 60 * MORE:
+            yield f"8: the jobs of {day} used {minutes} core minutes"
+
+
+def jobs_end_by_themselves(safety: Safety) -> Iterator[str]:
+    """8: no job outlives its run deadline, unless it hangs too hard for its own watch."""
+    pool = safety.world.pool
+    most = timedelta(seconds=safety.world.base.settings.run_deadline_seconds * MORE)
+    for job_id in pool.begun.keys() - pool.hanging:
+        ran = pool.over.get(job_id, safety.world.schedule.now) - pool.begun[job_id]
+        if ran > most:
+            yield f"8: {job_id} worked for {ran}"
 
 
 def bytes_were_reserved(safety: Safety, _size: str) -> Iterator[str]:
@@ -89,3 +122,6 @@ def a_run_was_reserved(safety: Safety, path: str) -> Iterator[str]:
     reserved = sum(sum(day.runs.values()) for day in budgets(safety.world))
     if len(safety.started) > reserved:
         yield f"8: {len(safety.started)} runs started, {reserved} reserved: {path}"
+
+
+CHECKS = (jobs_keep_their_hours, jobs_end_by_themselves)

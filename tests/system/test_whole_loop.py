@@ -129,7 +129,12 @@ def test_again_starts_no_job_and_opens_no_incident(
     ("events", "interrupted"),
     [
         pytest.param(Options(drop=True), False, id="timers-only"),
-        pytest.param(Options(copies=3, shuffle_seed=5), True, id="thrice-shuffled-interrupted"),
+        pytest.param(
+            Options(copies=3, shuffle_seed=5),
+            True,
+            id="thrice-shuffled-interrupted",
+            marks=pytest.mark.proof,
+        ),
     ],
 )
 def test_the_outcome_depends_neither_on_events_nor_on_an_interruption(
