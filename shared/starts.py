@@ -59,7 +59,7 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
         # Events may be lost and a sweep may have met a landing half way: look before spending.
         _look_again(turn, spec, workspace, due)
         kept = deployment.records.hunt(spec.guid, workspace)
-    record = schedule.forget(kept.value, now)
+    record = young = schedule.forget(kept.value, now)
     for item in _due_of(turn, spec, record, busy) if due else ():
         if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
@@ -75,7 +75,8 @@ def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[st
     if spec.schedule and (record.next_fire is None or now >= record.next_fire):
         record = replace(record, next_fire=schedule.next_fire(spec, now))
     record = schedule.skipped(spec, record)
-    if record != kept.value:
+    if record != young:
+        # What was only forgotten is written with the next change: no turn costs more for age.
         deployment.records.save(kept, record)
     return record
 

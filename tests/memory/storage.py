@@ -168,6 +168,10 @@ class MemoryExportLake:
         if path not in container.held or container.held[path].content != content:
             container.write(path, content)
 
+    def expire(self) -> None:
+        """Delete every blob, as a lifecycle rule does in the end."""
+        self._tables = {table: _Blobs(self._wire) for table in self._tables}
+
 
 class MemoryResultLake:
     """`ports.ResultLake`."""

@@ -6,7 +6,7 @@ from tests.year.__main__ import compare
 
 
 def test_a_turn_costs_on_day_46_what_it_costs_on_day_7() -> None:
-    young, old, years = compare(days=46, hours=1, by=8)
+    young, old, years = compare(days=46, hours=2, by=8)
     assert [(one.calls, one.entries) for one in old] == [(one.calls, one.entries) for one in young]
     assert max(one.calls for one in old) > 50, "nothing was done on these days"
     assert 0 < max(one.archive for one in old) <= 210

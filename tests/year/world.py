@@ -112,11 +112,15 @@ class Years:
         return costs
 
     def settle(self) -> None:
-        """Let a day and more pass without anything new, until all is judged."""
+        """Let a day and more pass without anything new, until all is judged.
+
+        Then the lake is empty: what a sweep finds is the same on all days that are lived.
+        """
         for _ in range(30):
             self.house.work()
             self.house.tick(1, 3600)
         assert self.house.documents("active/") == {}
+        self.house.exports.expire()
         self.days += 1
 
     def _turn(self) -> TurnCost:
