@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from shared import __version__
+from shared.contract import is_hour_key
 from shared.errors import TidehuntError
 from workbench import commands, drill_command, gap_commands, hunt_command, run_commands
 from workbench.home import unwritable
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     _add_hunt(verbs)
     _add_serve(verbs)
     _add_land(verbs)
+    _add_import(verbs)
     _add_run(verbs)
     _add_status(verbs)
     _add_changes(verbs)
@@ -122,6 +124,37 @@ def _add_land(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
     land.add_argument("folder", help="a tree of am-* folders, as azcopy brings it")
     land.set_defaults(work=commands.land)
+
+
+def _add_import(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    importing = _verb(
+        verbs,
+        "import",
+        "bring history from before the export into the lake",
+        "Parquet as an export job of Log Analytics writes it, or JSON lines (also .gz), by "
+        "TimeGenerated. Hours that the export wrote itself are left out.",
+    )
+    importing.add_argument("source", metavar="PATH", help="a file, or a folder of files")
+    importing.add_argument("--table", required=True, help="e.g. CommonSecurityLog")
+    importing.add_argument(
+        "--workspace", metavar="ID", help="resource id (default: the lake's, if it has one only)"
+    )
+    importing.add_argument(
+        "--before",
+        metavar="YYYYMMDDHH",
+        type=_hour,
+        help="leave out rows of this hour and later (default: the first hour that was exported)",
+    )
+    importing.add_argument(
+        "--into", metavar="FOLDER", help="write a tree of am-* folders there, to be uploaded"
+    )
+    importing.set_defaults(work=commands.bring_in)
+
+
+def _hour(text: str) -> str:
+    if not is_hour_key(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no hour such as 2026031004")
+    return text
 
 
 def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:

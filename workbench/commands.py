@@ -11,11 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
+from shared.contract import TABLE, parse_export_blob
 from shared.errors import BadInput
 from workbench.app_client import AppClient
 from workbench.emulators.eventgrid_delivery import Options
 from workbench.home import MARKER, ROOT, Home, last
 from workbench.hunt_command import show
+from workbench.importing import Import, Imported, first_exported
 from workbench.landing import land as copy_exports
 from workbench.landing import workspaces_of
 from workbench.machine import Machine, read_serving
@@ -87,6 +89,54 @@ def land(options: Namespace) -> int:
         )
     print(f"{landing.copied} blobs landed, {landing.same} were there already, in {home.exports}")
     return 0
+
+
+def bring_in(options: Namespace) -> int:
+    """Import history into the lake of a home, or into a tree to be uploaded."""
+    home = _home(options)
+    into = Path(options.into) if options.into else home.exports
+    if not options.into:
+        home.make()
+    workspace, table = _workspace(options, into), _table(options.table)
+    before = options.before or first_exported(into, table, workspace)
+    with Progress() as progress:
+        bringing = Import(
+            table, workspace, into, before,
+            lambda so_far: progress.stage("importing", f"{so_far.rows:,} rows"),
+        )  # fmt: skip
+        done = bringing.run(Path(options.source))
+    _say_imported(done, before, into)
+    return 0 if done.rows else 1
+
+
+def _table(name: str) -> str:
+    if not TABLE.fullmatch(name.lower()):
+        raise BadInput("no table's name", where=repr(name), mend="e.g. --table CommonSecurityLog")
+    return name.lower()
+
+
+def _workspace(options: Namespace, into: Path) -> str:
+    known = workspaces_of(into) if not options.workspace and any(into.glob("am-*")) else []
+    given = str(options.workspace or (known[0] if len(known) == 1 else "")).lower()
+    probe = f"WorkspaceResourceId={given}/y=2026/m=01/d=01/h=00/m=00/PT05M.json"
+    if parse_export_blob("am-any", probe) is None:
+        raise BadInput(
+            f"no workspace's resource id: {given!r}",
+            where="--workspace",
+            mend="give /subscriptions/.../providers/microsoft.operationalinsights/workspaces/NAME",
+        )
+    return given
+
+
+def _say_imported(done: Imported, before: str, into: Path) -> None:
+    span = f", {done.first} to {done.last} (yyyymmddhh)" if done.rows else ""
+    print(f"{done.rows:,} rows of {done.files} files{span}, in {into}")
+    print(f"{done.blobs} blobs came in, {done.same} were there already")
+    if done.later:
+        print(f"{done.later:,} rows left out: of {before} or later (see --before)")
+    for what, counts in (("no usable TimeGenerated", done.timeless), ("no JSON", done.broken)):
+        for path, count in sorted(counts.items()):
+            print(f"{path}: {count:,} rows left out, {what}")
 
 
 def run(options: Namespace) -> int:
