@@ -1,4 +1,4 @@
-"""Who may call HTTP: function keys (the host checks them), or app roles behind Easy Auth."""
+"""Who calls HTTP, and may: function keys (the host checks them), or app roles behind Easy Auth."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 READER = "Reader"
 OPERATOR = "Operator"
 _ROLE_CLAIMS = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
 PRINCIPAL_HEADER = "x-ms-client-principal"
 NAME_HEADER = "x-ms-client-principal-name"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came, whatever brought it."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
+    """The path's variables."""
+    body: bytes = b""
 
 
 def may(role: str, headers: Mapping[str, str], auth: str) -> bool:

@@ -6,12 +6,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
-from shared import __version__, fills, pauses, requests, schedule
+from shared import __version__, doctor, fills, pauses, quiet, requests, schedule
 from shared.archive import find_run
 from shared.bookkeeping import Ignored, Sweeps
-from shared.callers import OPERATOR, READER, caller, may
+from shared.callers import caller, may
 from shared.contract import RUN_ID, workspace_key
 from shared.control_loop import heartbeat, take_turn_if_stale
 from shared.deployment import Deployment
@@ -171,6 +171,27 @@ def list_gaps(deployment: Deployment) -> Answer:
     return 200, fills.told(deployment)
 
 
+def list_quiet(deployment: Deployment, after: str) -> Answer:
+    """`GET /api/quiet?after=`: a page of the cases that an analyst's word keeps quiet."""
+    return 200, quiet.told(deployment, after)
+
+
+def revoke_quiet(
+    deployment: Deployment, case: str, headers: Mapping[str, str], body: bytes
+) -> Answer:
+    """`POST /api/quiet/{case}/revoke`: 202, 400 when it is not quiet, or 404."""
+    reason = _line(_body(body, {"reason": str}).get("reason", ""))
+    by = _line(caller(headers, deployment.settings.auth))
+    if not quiet.ask_revoke(deployment, case, reason, by):
+        return 404, _trouble("no such case", "GET /api/quiet lists those that are quiet")
+    return 202, {"case": case, "status_url": "/api/quiet"}
+
+
+def examine(deployment: Deployment) -> Answer:
+    """`GET /api/doctor`: does everything that the app needs answer, and may it do what it must?"""
+    return 200, doctor.as_json(doctor.examine(deployment))
+
+
 def fill_gaps(deployment: Deployment, body: bytes) -> Answer:
     """`POST /api/gaps/fill`: 202 with what it will cost; 200 when only the estimate is wanted."""
     asked = _body(body, FILL_FIELDS)
@@ -307,20 +328,3 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
 def _ignored(deployment: Deployment) -> list[str]:
     kept = deployment.records.the_one(Ignored(), IGNORED)
     return list(kept.value.tables) if kept else []
-
-
-ROUTE_ROLES: Mapping[str, str] = {
-    "status": READER,
-    "show_run": READER,
-    "list_gaps": READER,
-    "fill_gaps": OPERATOR,
-    "start_run": OPERATOR,
-    "change_run": OPERATOR,
-    "pause": OPERATOR,
-    "resume": OPERATOR,
-}
-
-
-def encode(body: Any) -> str:
-    """A body as JSON text; what a log wrote cannot break out of it."""
-    return json.dumps(body, ensure_ascii=True, default=str)

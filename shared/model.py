@@ -279,8 +279,9 @@ class Case:
 class Request:
     """What HTTP asked for, until a turn takes it."""
 
-    kind: Literal["run", "cancel", "release", "redrive", "pause", "resume"]
+    kind: Literal["run", "cancel", "release", "redrive", "pause", "resume", "revoke"]
     run_id: str
+    """Of `revoke` the case's key."""
     asked: datetime
     hunt: str = ""
     workspace: str = ""

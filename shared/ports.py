@@ -107,6 +107,9 @@ class Workspace(Protocol):
     def count_findings(self, run_id: str) -> int:
         """Distinct FindingIds that the findings table holds for a run."""
 
+    def sample_findings(self, run_id: str) -> list[Json]:
+        """Some of a run's rows: column -> JSON value (times as ISO text); none: an empty list."""
+
 
 class IncidentSink(Protocol):
     """Sentinel incidents of one workspace each."""

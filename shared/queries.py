@@ -10,6 +10,9 @@ import json
 COUNT_FINDINGS = "TidehuntFindings_CL | where RunId == {run_id} | distinct FindingId | count"
 """Distinct findings that the table holds for a run: one row, one column `Count`."""
 
+SAMPLE_FINDINGS = "TidehuntFindings_CL | where RunId == {run_id} | take 20"
+"""Some rows of a run, with every column that the table has."""
+
 FINDINGS_OF_RUN = (
     "TidehuntFindings_CL | where RunId == {run_id} "
     "| summarize arg_max(TimeGenerated, *) by FindingId"
@@ -21,7 +24,7 @@ HEALTH_OF_RUN = (
 )
 """Each health row of a run once, however often it was sent."""
 
-QUERIES = (COUNT_FINDINGS, FINDINGS_OF_RUN, HEALTH_OF_RUN)
+QUERIES = (COUNT_FINDINGS, SAMPLE_FINDINGS, FINDINGS_OF_RUN, HEALTH_OF_RUN)
 
 
 def kql_string(value: str) -> str:
@@ -35,6 +38,11 @@ def kql_string(value: str) -> str:
 def count_findings(run_id: str) -> str:
     """The text of COUNT_FINDINGS for a run."""
     return COUNT_FINDINGS.format(run_id=kql_string(run_id))
+
+
+def sample_findings(run_id: str) -> str:
+    """The text of SAMPLE_FINDINGS for a run."""
+    return SAMPLE_FINDINGS.format(run_id=kql_string(run_id))
 
 
 def findings_of_run(run_id: str) -> str:

@@ -66,6 +66,7 @@ RUNS = "active/runs/"
 JOBS = "active/jobs/"
 MARKS = "touched/"
 REQUESTS = "requests/"
+CASES = "cases/"
 SWEEPS = "sweep.json"
 RECENT = "recent.json"
 IGNORED = "health/ignored.json"
@@ -84,7 +85,7 @@ _KINDS: tuple[tuple[str, type], ...] = (
     ("hunts/", HuntRecord),
     ("days/", DayRecord),
     ("budget/", Budget),
-    ("cases/", Case),
+    (CASES, Case),
     ("turn.", Claim),
     ("owner.", Owner),
     ("sweep.", Sweeps),
@@ -164,7 +165,7 @@ def day_path(workspace: str, table: str, day: str) -> str:
 
 def case_path(key: str) -> str:
     """Where a case is remembered."""
-    return f"cases/{hashlib.sha256(key.encode()).hexdigest()[:2]}/{key}.json"
+    return f"{CASES}{hashlib.sha256(key.encode()).hexdigest()[:2]}/{key}.json"
 
 
 class Records:

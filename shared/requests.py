@@ -15,7 +15,7 @@ from typing import Literal
 
 from shared import contract as c
 from shared import messages as m
-from shared import pauses, schedule
+from shared import pauses, quiet, schedule
 from shared.archive import ended_run, find_run
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
@@ -268,6 +268,10 @@ def _pause(turn: Turn, _runs: Runs, request: Request) -> None:
     pauses.carry_out(turn, request)
 
 
+def _revoke(turn: Turn, _runs: Runs, request: Request) -> None:
+    quiet.carry_out(turn, request)
+
+
 WORK: Mapping[str, Callable[[Turn, Runs, Request], None]] = {
     "pause": _pause,
     "resume": _pause,
@@ -275,5 +279,6 @@ WORK: Mapping[str, Callable[[Turn, Runs, Request], None]] = {
     "cancel": _cancel,
     "release": _release,
     "redrive": _redrive,
+    "revoke": _revoke,
 }
 """In the order in which they are carried out: a run may be asked and taken back."""

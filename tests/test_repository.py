@@ -115,8 +115,9 @@ def test_the_app_binds_and_parses_and_calls() -> None:
 
 
 def test_the_app_imports_what_it_may() -> None:
-    steps = {f"shared.{name}" for name in ("bootstrap", "control_loop", "events", "http_api")}
-    allowed = ("os", "typing", "azure.functions", "shared.adapters.eventgrid", *sorted(steps))
+    steps = {f"shared.{name}" for name in ("bootstrap", "control_loop", "events", "http_routes")}
+    binds = ("shared.adapters.eventgrid", "shared.adapters.functions_http")
+    allowed = ("os", "functools", "azure.functions", *binds, *sorted(steps))
 
     assert {name for name in imported(APP) if not below(name, *allowed)} == set()
 

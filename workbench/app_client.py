@@ -50,6 +50,19 @@ class AppClient:
         """`GET /api/gaps`."""
         return dict(self._ask("GET", "/api/gaps"))
 
+    def quiet(self, after: str = "") -> Json:
+        """`GET /api/quiet`: a page."""
+        return dict(self._ask("GET", f"/api/quiet?after={quote(after, safe='')}"))
+
+    def revoke(self, case: str, reason: str) -> Json:
+        """`POST /api/quiet/{case}/revoke`."""
+        path = f"/api/quiet/{quote(case, safe='')}/revoke"
+        return dict(self._ask("POST", path, body={"reason": reason}, accept=(202,)))
+
+    def doctor(self) -> Json:
+        """`GET /api/doctor`."""
+        return dict(self._ask("GET", "/api/doctor"))
+
     def fill_gaps(self, **asked: Any) -> Json:
         """`POST /api/gaps/fill`; with `estimate` nothing is asked for."""
         return dict(self._ask("POST", "/api/gaps/fill", body=asked, accept=(200, 202)))

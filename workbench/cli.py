@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     _add_run(verbs)
     _add_status(verbs)
     _add_changes(verbs)
+    _add_quiet(verbs)
+    _add_doctor(verbs)
     _add_gaps(verbs)
     _add_drill(verbs)
     _add_report(verbs)
@@ -211,6 +213,31 @@ def _add_changes(verbs: Verbs[argparse.ArgumentParser]) -> None:
         verb.set_defaults(work=run_commands.change, change=change)
     for verb in (explain, release, redrive, abandon):
         verb.add_argument("run_id", metavar="RUN", help="its id, as `tidehunt status` shows it")
+
+
+def _add_quiet(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    about = "cases that an analyst's word keeps quiet"
+    quiet = verbs.add_parser("quiet", help=about, description=f"{about.capitalize()}.")
+    kinds = quiet.add_subparsers(dest="quiet", metavar="WHAT", required=True)
+    listed = _verb(kinds, "list", f"{about}, until when and why")
+    listed.add_argument("--json", action="store_true", help="print a JSON list")
+    listed.set_defaults(work=run_commands.quiet_list)
+    revoke = _verb(kinds, "revoke", "let a quiet case speak again", "Its next finding is news.")
+    revoke.add_argument("case", metavar="CASE", help="its key, as `tidehunt quiet list` shows it")
+    revoke.add_argument("--reason", required=True, metavar="WHY", help="kept in the log")
+    revoke.set_defaults(work=run_commands.quiet_revoke)
+
+
+def _add_doctor(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    doctor = _verb(
+        verbs,
+        "doctor",
+        "ask whether everything that the app needs answers, and lets it do what it must",
+        "Settings, hunts, ledger, exports, results, Spark, findings table, incidents. It harms "
+        "nothing. Exit code 1 when something failed.",
+    )
+    doctor.add_argument("--json", action="store_true", help="print the API's answer")
+    doctor.set_defaults(work=run_commands.doctor)
 
 
 def _add_gaps(verbs: Verbs[argparse.ArgumentParser]) -> None:

@@ -1,13 +1,16 @@
-"""`tidehunt held`, `explain`, `release`, `redrive`, `abandon`, `pause`, `resume`: what to do."""
+"""`tidehunt held`, `explain`, `release`, `redrive`, `abandon`, `pause`, `quiet`: what to do."""
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 
+from shared.model import Json
+from workbench.app_client import AppClient
 from workbench.commands import serving
 from workbench.report import explain as story
 
@@ -42,6 +45,52 @@ def pause(options: Namespace) -> int:
     serving(options).pause(options.change, options.reason)
     print("asked: the next turn takes it up; see `tidehunt status`")
     return 0
+
+
+def quiet_list(options: Namespace) -> int:
+    """Every case that is quiet, until when and by whose word."""
+    found = list(_quiet_cases(serving(options)))
+    if options.json:
+        print(json.dumps(found))
+    elif not found:
+        print("no case is quiet")
+    for case in () if options.json else sorted(found, key=lambda one: str(one["until"])):
+        place = f"{case['hunt']} on {case['workspace']}"
+        print_lines(f"{case['case']} until {case['until'][:10]}, {place}: {case['reason']}")
+    return 0
+
+
+def _quiet_cases(app: AppClient) -> Iterator[Json]:
+    after: str | None = ""
+    while after is not None:
+        page = app.quiet(after)
+        yield from page["quiet"]
+        after = page["next"]
+
+
+def quiet_revoke(options: Namespace) -> int:
+    """Ask that a case speaks again."""
+    serving(options).revoke(options.case, options.reason)
+    print("asked: the next turn takes it up; the case's next finding opens an incident")
+    return 0
+
+
+def doctor(options: Namespace) -> int:
+    """Ask the app how it fares with everything that it needs; 1 when something failed."""
+    app = serving(options)
+    faults = app.health().get("faults", [])
+    for fault in faults:
+        print_lines(f"failed   {fault['setting']}: {fault['what']}", f"         {fault['mend']}")
+    if faults:
+        return 1
+    told = app.doctor()
+    if options.json:
+        print(json.dumps(told))
+    for check in () if options.json else told["checks"]:
+        print_lines(f"{check['verdict']:<8} {check['name']}: {check['said']}")
+        if check["mend"]:
+            print_lines(f"         {check['mend']}")
+    return 0 if told["well"] else 1
 
 
 def print_lines(*lines: str) -> None:

@@ -58,9 +58,16 @@ class LogAnalyticsWorkspace:
         with translated("count findings", run_id, acts=False):
             return int(table.rows[0][0])
 
+    def sample_findings(self, run_id: str) -> list[Json]:
+        """Some of a run's rows: column -> JSON value (times as ISO text)."""
+        return self._rows(queries.sample_findings(run_id))
+
     def findings_of_run(self, run_id: str) -> list[Json]:
         """The latest row of each finding of a run: column -> JSON value (times as ISO text)."""
-        table = self._ask(queries.findings_of_run(run_id))
+        return self._rows(queries.findings_of_run(run_id))
+
+    def _rows(self, query: str) -> list[Json]:
+        table = self._ask(query)
         if table is None:
             return []
         kinds = table.columns_types

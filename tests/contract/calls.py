@@ -103,6 +103,12 @@ CALLS = [
         Missing,
     ),
     Call(
+        "workspace.sample",
+        lambda url, seconds: workspace(url, seconds).sample_findings("r"),
+        False,
+        Missing,
+    ),
+    Call(
         "incidents.get",
         lambda url, seconds: incident_sink(url, seconds).get(WORKSPACE, INCIDENT),
         False,

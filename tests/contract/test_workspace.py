@@ -71,6 +71,16 @@ def test_findings_are_counted_once_however_often_they_were_sent(bench: Bench) ->
     assert bench.workspace.count_findings(bench.run) == 3
 
 
+def test_some_rows_of_a_run_are_shown_as_they_were_sent(bench: Bench) -> None:
+    assert bench.workspace.sample_findings(bench.run) == []
+    sent = [bench.finding(n, Score=n / 100, Entities={"a": "b"}) for n in range(30)]
+    bench.add([*sent, {"FindingId": "f-9", "RunId": "another"}])
+    rows = bench.workspace.sample_findings(bench.run)
+    assert len(rows) == 20
+    kept = [{name: row[name] for name in sent[0]} for row in rows]
+    assert all(row in sent for row in kept)
+
+
 @pytest.mark.parametrize(
     "run",
     ['"', '" or 1 == 1 or RunId == "', "\\", "'", "a | union *", "é\u2028", "{run_id}", "a\nb", ""],

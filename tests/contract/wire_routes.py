@@ -193,6 +193,11 @@ def _count(deployment: Deployment, name: str, _given: str) -> None:
     assert deployment.workspace.count_findings(name) == 1
 
 
+def _sample(deployment: Deployment, name: str, _given: str) -> None:
+    (row,) = deployment.workspace.sample_findings(name)
+    assert row["RunId"] == name
+
+
 def _incident(scene: Scene, name: str) -> str:
     return scene.calm.incidents.put(WORKSPACE, name, PROPERTIES, None).etag
 
@@ -297,6 +302,7 @@ ROUTES: Mapping[str, Route] = {
     ),
     "sink.send": Route("POST /dataCollectionRules/{rule}/streams/{stream}", _nothing, _send, _sent),
     "workspace.count": Route("POST /v1/{resource:path}/query", _send_first, _count, _no_effect),
+    "workspace.sample": Route("POST /v1/{resource:path}/query", _send_first, _sample, _no_effect),
     "incidents.get": Route(f"GET {_INCIDENT}", _incident, _get_incident, _no_effect),
     "incidents.create": Route(f"PUT {_INCIDENT}", _nothing, _create_incident, _created),
     "incidents.replace": Route(f"PUT {_INCIDENT}", _incident, _replace_incident, _replaced),

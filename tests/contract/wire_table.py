@@ -85,6 +85,7 @@ EXPECTED: Mapping[str, Mapping[str, str]] = {
     "engine.cancel": _ACT,
     "sink.send": _row(UNKNOWN, stale=NO_CONDITION, reset=NO_BODY),
     "workspace.count": _READ,
+    "workspace.sample": _READ,
     "incidents.get": _READ,
     "incidents.create": _row(UNKNOWN, stale=CONFLICT),
     "incidents.replace": _row(UNKNOWN, stale=CONFLICT),
@@ -128,6 +129,7 @@ THEN: Mapping[str, str] = {
     "sink.send": "the run remembers when to go on and sends the same rows with the same FindingIds "
     "again: a row may come twice, never under two ids",
     "workspace.count": "the rows are counted again later; nothing is sent because of it",
+    "workspace.sample": "`tidehunt doctor` says what it could not ask",
     "incidents.*": "the case is read and judged again: the id of an incident and of a comment is "
     "ours, so that a second time changes nothing. `Conflict`: an analyst or we ourselves wrote "
     "since, what they wrote is read first",

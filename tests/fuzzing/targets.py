@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared import contract as c
 from shared import delivery, http_api, incidents
+from shared.adapters import functions_http
 from shared.adapters.eventgrid import storage_event
 from shared.adapters.storage_requests import checked, json_object
 from shared.callers import OPERATOR
@@ -92,7 +93,7 @@ def _body_is_taken_or_refused(body: bytes) -> None:
     ):
         code, answer = http_api.answer(lambda: HOME.deployment, {}, OPERATOR, work)
         assert code in (202, 400, 404), answer
-        assert http_api.encode(answer).isascii()
+        assert functions_http.encode(answer).isascii()
 
 
 def _id_is_found_or_not(text: str) -> None:

@@ -86,6 +86,10 @@ class MemoryWorkspace:
         with self._wire.request("workspace.count", run_id):
             return len({row["FindingId"] for row in self._sink.rows if row["RunId"] == run_id})
 
+    def sample_findings(self, run_id: str) -> list[Json]:
+        with self._wire.request("workspace.sample", run_id):
+            return [dict(row) for row in self._sink.rows if row["RunId"] == run_id][:20]
+
 
 class MemoryIncidentSink:
     """`ports.IncidentSink`. A comment is a new version of its incident, as in the service."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared import http_api
+from shared.adapters.functions_http import encode
 from tests.unit.filling import begun
 from tests.unit.house import House
 from workbench.cli import main, parser
@@ -39,7 +40,7 @@ class Routes(BaseHTTPRequestHandler):
         self._answer(*http_api.fill_gaps(self.server.home.deployment, body))
 
     def _answer(self, code: int, told: Any) -> None:
-        content = http_api.encode(told).encode()
+        content = encode(told).encode()
         self.send_response(code)
         self.send_header("content-length", str(len(content)))
         self.end_headers()

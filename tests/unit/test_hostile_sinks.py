@@ -26,6 +26,7 @@ import pytest
 from shared import contract as c
 from shared import delivery, http_api, incidents, log_lines, queries
 from shared.adapters.eventgrid import storage_event
+from shared.adapters.functions_http import encode
 from shared.adapters.storage_requests import checked, folder_of
 from shared.errors import BadInput
 from shared.manifests import read_manifest
@@ -109,7 +110,7 @@ def _query(text: str) -> None:
 
 
 def _answer(text: str) -> None:
-    told = http_api.encode({text: text})
+    told = encode({text: text})
     assert told.isascii() and told.isprintable()
     assert json.loads(told) == {text: text}
 

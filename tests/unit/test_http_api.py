@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import __version__, http_api
+from shared.adapters.functions_http import encode
 from shared.callers import OPERATOR, READER
 from shared.deployment import Deployment
 from shared.errors import BadInput, Conflict, Permanent, Throttled, TidehuntError
 from shared.http_api import answer, change_run, show_run, start_run, status
+from shared.http_routes import ROUTES
 from shared.model import Json, Param
 from shared.records import RECENT_RUNS, Kept, run_path
 from tests.unit import house
@@ -38,7 +40,7 @@ def ask(home: House, body: Any = None, **changes: Any) -> tuple[int, Json]:
 # --- roles and errors -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("route", sorted(http_api.ROUTE_ROLES))
+@pytest.mark.parametrize("route", sorted(ROUTES))
 @pytest.mark.parametrize(
     ("headers", "held"),
     [({}, ()), (principal(READER), (READER,)), (principal(OPERATOR), (READER, OPERATOR))],
@@ -47,8 +49,8 @@ def test_every_route_asks_for_its_role(
     route: str, headers: dict[str, str], held: tuple[str, ...]
 ) -> None:
     guarded = house.build(auth="easyauth").deployment
-    role = http_api.ROUTE_ROLES[route]
-    assert role == (READER if route in ("status", "show_run", "list_gaps") else OPERATOR)
+    role, reads = ROUTES[route].role, ("status", "show_run", "list_gaps", "list_quiet")
+    assert role == (READER if route in reads else OPERATOR)
     asked: list[Deployment] = []
 
     def work(one: Deployment) -> http_api.Answer:
@@ -179,7 +181,7 @@ def test_any_body_is_taken_or_refused(changes: dict[str, Any]) -> None:
     home = house.build([spec(params=(Param("threshold", 0.7, 0.0, 1.0),))])
     code, body = ask(home, **changes)
     assert (code, len(home.ledger.contents())) in ((202, 1), (400, 0))
-    json.loads(http_api.encode(body))
+    json.loads(encode(body))
 
 
 # --- cancelling and showing -------------------------------------------------------------------
@@ -261,7 +263,7 @@ def test_status_tells_what_runs_waits_and_ended(home: House) -> None:
     (hunt,) = told["hunts"]
     assert (hunt["hunt"], hunt["judged_until"]) == ("beaconing", "2026-03-10T00:00:00+00:00")
     assert told["ignored_tables"] == ["mytable_cl"] and told["budget"]["jobs"] == 1
-    json.loads(http_api.encode(told))
+    json.loads(encode(told))
 
 
 def test_status_answers_in_spite_of_a_broken_hunt(home: House) -> None:
@@ -307,7 +309,7 @@ def test_a_broken_list_of_what_ended_holds_nothing_up(home: House) -> None:
 
 def test_what_a_log_wrote_cannot_break_out_of_an_answer() -> None:
     hostile = "</script>\u2028\ud800\x00\x1b"
-    assert http_api.encode({"x": hostile}).isascii()
+    assert encode({"x": hostile}).isascii()
 
 
 @pytest.mark.parametrize("look", range(12))

@@ -64,5 +64,5 @@ def test_hostile_values(value: str) -> None:
 
 
 def test_every_query_is_listed_and_has_one_value() -> None:
-    assert len(set(queries.QUERIES)) == len(queries.QUERIES) == 3
+    assert len(set(queries.QUERIES)) == len(queries.QUERIES) == 4
     assert all(query.count("{") == query.count("}") == 1 for query in queries.QUERIES)

@@ -26,6 +26,11 @@ _COUNT = """
 select count(distinct coalesce(json_extract(body, '$.FindingId'), '')) from row
 where workspace = ? and name = ? and json_extract(body, '$.RunId') = ? and received <= ?
 """
+_SOME = """
+select body from row
+where workspace = ? and name = ? and json_extract(body, '$.RunId') = ? and received <= ?
+order by seq limit 20
+"""
 _LATEST = """
 select body from (
     select body, row_number() over (
@@ -66,6 +71,12 @@ class Asker:
         (count,) = self._db.execute(_COUNT, self._of_run(table, run_id)).fetchone()
         return {"Count": "long"}, [[count]]
 
+    def sample_findings(self, table: Stream, run_id: str) -> tuple[dict[str, str], list[Any]]:
+        """SAMPLE_FINDINGS."""
+        columns = _columns({"TenantId": "string", TIME: "datetime"}, table)
+        bodies = self._db.execute(_SOME, self._of_run(table, run_id))
+        return columns, [_row(json.loads(body), columns, table.table) for (body,) in bodies]
+
     def findings_of_run(self, table: Stream, run_id: str) -> tuple[dict[str, str], list[Any]]:
         """FINDINGS_OF_RUN."""
         return self._latest("FindingId", table, run_id)
@@ -76,9 +87,7 @@ class Asker:
 
     def _latest(self, group: str, table: Stream, run_id: str) -> tuple[dict[str, str], list[Any]]:
         """The group's column first, then the maximised one, then the others."""
-        columns = {group: "string", TIME: "datetime", "TenantId": "string"}
-        columns |= {n: _KQL_TYPES.get(t, t) for n, t in table.columns.items() if n not in columns}
-        columns |= {"Type": "string", "_ResourceId": "string"}
+        columns = _columns({group: "string", TIME: "datetime", "TenantId": "string"}, table)
         bodies = self._db.execute(_LATEST, (f"$.{group}", *self._of_run(table, run_id)))
         return columns, [_row(json.loads(body), columns, table.table) for (body,) in bodies]
 
@@ -88,9 +97,16 @@ class Asker:
 
 _ANSWERS: Mapping[str, Callable[..., tuple[dict[str, str], list[Any]]]] = {
     queries.COUNT_FINDINGS: Asker.count_findings,
+    queries.SAMPLE_FINDINGS: Asker.sample_findings,
     queries.FINDINGS_OF_RUN: Asker.findings_of_run,
     queries.HEALTH_OF_RUN: Asker.health_of_run,
 }
+
+
+def _columns(first: dict[str, str], table: Stream) -> dict[str, str]:
+    """A table's columns with their types in KQL, those that an answer begins with first."""
+    own = {n: _KQL_TYPES.get(t, t) for n, t in table.columns.items() if n not in first}
+    return {**first, **own, "Type": "string", "_ResourceId": "string"}
 
 
 def _row(body: Json, columns: Mapping[str, str], table: str) -> list[Any]:
