@@ -70,6 +70,16 @@ def ask_cancel(deployment: Deployment, fill_id: str, reason: str) -> bool:
     return kept is not None
 
 
+def find(deployment: Deployment, fill_id: str) -> Json | None:
+    """A fill under way, or one of those that ended last, in the words of the API."""
+    kept = deployment.records.load(Fill, _path(fill_id)) if c.RUN_ID.fullmatch(fill_id) else None
+    if kept is not None:
+        return summary(kept.value)
+    listed = deployment.records.usable(Fills, [ENDED])
+    ended = (fill for kept in listed for fill in kept.value.ended)
+    return next((summary(fill) for fill in ended if fill.id == fill_id), None)
+
+
 def open_fills(deployment: Deployment) -> list[Kept[Fill]]:
     """The fills under way, first asked first."""
     records = deployment.records

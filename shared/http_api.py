@@ -153,7 +153,7 @@ def pause(
 
 
 def show_run(deployment: Deployment, run_id: str) -> Answer:
-    """`GET /api/runs/{id}`: the run, wherever it is, or the request for it."""
+    """`GET /api/runs/{id}`: the run, wherever it is, or the request for it; or a fill."""
     if RUN_ID.fullmatch(run_id):
         # The request before the run: a turn saves the run first and removes the request then, so
         # that a run which is taken up between the two looks is seen by the second.
@@ -163,6 +163,9 @@ def show_run(deployment: Deployment, run_id: str) -> Answer:
             return 200, {**run_summary(kept.value), "coverage": kept.value.coverage}
         if request is not None:
             return 200, {"run_id": run_id, "hunt": request.value.hunt, "status": "requested"}
+        fill = fills.find(deployment, run_id)
+        if fill is not None:
+            return 200, fill
     return 404, _trouble("no such run", "GET /api/status lists the runs")
 
 

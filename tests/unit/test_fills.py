@@ -13,13 +13,13 @@ from shared import contract as c
 from shared import fills
 from shared.callers import OPERATOR
 from shared.gaps import FIRST_START
-from shared.http_api import answer, change_run, fill_gaps, list_gaps, status
+from shared.http_api import answer, change_run, fill_gaps, list_gaps, show_run, status
 from shared.model import Json
 from tests.unit import house
 from tests.unit.filling import begun
 from tests.unit.house import OTHER, OTHER_GUID, WORKSPACE, House, spec
 from workbench.gap_commands import estimate_lines, gap_lines
-from workbench.report import render_status
+from workbench.report import explain, render_status
 
 PLACE = c.workspace_key(WORKSPACE)
 CORES = 4 + 2 * 4
@@ -156,6 +156,18 @@ def test_gaps_of_every_hunt_are_told_and_the_fills_with_them() -> None:
     assert [(one["started"], one["reason"]) for one in told["ended"]] == [
         (7, "every slot was started")
     ]
+
+
+def test_a_fill_is_explained_like_a_run_while_it_is_under_way_and_after() -> None:
+    home = begun()
+    (fill,) = post(home)[1]["fills"]
+    code, told = show_run(home.deployment, fill)
+    assert (code, told["fill"], told["started"]) == (200, fill, 0)
+    assert next(explain(told)).startswith(f"{fill}, 2026-03-02T00:00 to 2026-03-09T00:00")
+    home.live(1, 60)
+    code, told = show_run(home.deployment, fill)
+    assert (code, told["reason"]) == (200, "every slot was started")
+    assert show_run(home.deployment, f"{fill}x")[0] == 404
 
 
 def test_status_is_not_idle_while_a_fill_is_under_way() -> None:

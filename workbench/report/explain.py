@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from workbench.report.status import fill_line
+
 Json = dict[str, Any]
 DOES = {
     "requested": "asked for; the next turn takes it up",
@@ -42,7 +44,10 @@ COMMANDS = {
 
 
 def explain(run: Json) -> Iterator[str]:
-    """Lines on a run as `GET /api/runs/{id}` tells it."""
+    """Lines on a run, or a fill, as `GET /api/runs/{id}` tells it."""
+    if "fill" in run:
+        yield fill_line(run)
+        return
     status = run["status"]
     yield f"{run['run_id']}: {DOES[status]}"
     if status != "requested":
