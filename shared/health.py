@@ -108,11 +108,14 @@ def _holding(
     settings = deployment.settings
     late, settle = timedelta(seconds=settings.late_seconds), settings.settle_seconds
     busy = {run.id for run in runs} | deployment.records.unreadable_runs()
+    # What waits while a person wants it to is not late: the pause is told in its place.
+    stands = paused(deployment.records) is not None
+    going = [run for run in runs if not (stands and run.status == "waiting")]
     watched = {f"{key}/{t}" for key in deployment.workspaces() for t in deployment.tables()}
     return [
         *_stopped(turn),
         *alarms.held(runs),
-        *alarms.late_runs(runs, now, late + timedelta(seconds=settings.coalesce_seconds)),
+        *alarms.late_runs(going, now, late + timedelta(seconds=settings.coalesce_seconds)),
         *alarms.late_hunts(seen, busy, now, timedelta(seconds=settle), late),
         *alarms.dark_tables(heard, watched, now, timedelta(seconds=settings.dark_seconds)),
         *(alarms.events_missing(heard) if settings.events == "expected" else ()),

@@ -153,6 +153,18 @@ def test_a_pause_is_raised_and_ends_with_who_and_why() -> None:
     assert stops(home)[1:] == [("AlarmEnded", "Paused", told)]
 
 
+def test_a_run_that_waits_for_the_end_of_a_pause_is_not_late() -> None:
+    home = house.build(None, settle_seconds="60", coalesce_seconds="1800")
+    home.land(house.hours_of_days("20260309"))
+    home.live(0.2)
+    assert [run.status for run in home.runs().values()] == ["waiting"]
+    pauses.ask(home.deployment, "pause", "the pool moves", "")
+    home.live(6)
+    assert [run.status for run in home.runs().values()] == ["waiting"]
+    raised = [row["Alarm"] for row in home.health.rows if row["Kind"] == "AlarmRaised"]
+    assert "Paused" in raised and "RunLate" not in raised
+
+
 def test_a_pool_that_takes_no_jobs_is_raised_and_ends() -> None:
     home = house.two_quick_hunts()
     home.land(house.hours_of_days("20260309"))
