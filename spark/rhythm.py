@@ -7,6 +7,7 @@ timer explains the intervals than the most regular life does.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import product
 
@@ -53,6 +54,11 @@ class Rhythm:
     inside: float
     """Share of the intervals that the timer explains."""
 
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest interval that the timer explains."""
+        return self.period * (1 + self.jitter)
+
 
 def clock_step(times: Floats) -> float:
     """Seconds that a series' clock is good for."""
@@ -63,6 +69,35 @@ def first_of_bursts(times: Floats, gap: float) -> Bools:
     """Which of ascending times lie more than `gap` seconds behind the one before."""
     first: Bools = np.concatenate([[True], np.diff(times) > gap])
     return first[: len(times)]
+
+
+def apart(times: Floats, gap: float) -> Bools:
+    """Which of ascending times lie more than `gap` seconds behind the last one that counts."""
+    counts: Bools = np.zeros(len(times), np.bool_)
+    at, ordered = 0, times.tolist()
+    while at < len(ordered):
+        counts[at] = True
+        at = bisect_right(ordered, ordered[at] + gap, at)
+    return counts
+
+
+def find(times: Floats, gap: float, least: int) -> tuple[Bools, Rhythm] | None:
+    """Which of ascending times count, and their rhythm; None with fewer than `least` intervals.
+
+    Of connections up to `gap` apart the first counts: of each burst, or of each `gap`. A timer's
+    own retries are bursts; two timers, or a timer and its data, are told apart better by the
+    gap. But that makes a beat out of whatever goes on and on, no slower than twice the gap.
+    """
+    bursts = first_of_bursts(times, gap)
+    ways = [bursts]
+    if not bursts.all() and not np.array_equal(steady := apart(times, gap), bursts):
+        ways.append(steady)
+    found: list[tuple[Bools, Rhythm]] = []
+    for way in ways:
+        rhythm = judge(times[way], gap) if np.count_nonzero(way) >= max(least + 1, 3) else None
+        if rhythm is not None and (way is bursts or rhythm.longest > 2 * gap):
+            found.append((way, rhythm))
+    return max(found, key=lambda one: one[1].nats, default=None)
 
 
 def same_size(sizes: Floats, tolerance: float) -> tuple[float, float]:
@@ -103,7 +138,7 @@ def judge(times: Floats, gap: float) -> Rhythm | None:
     weight = count / len(seen)
     middle = (low + high) / 2
     # Chance first: nearly all that is no timer is done with then.
-    best = max(_life(seen, logs, *SHAPES[0]), -math.inf)
+    best = _life(seen, logs, *SHAPES[0])
     if likelihood > best:
         best = max(best, *(_life(seen, logs, *shape) for shape in SHAPES[1:]))
     period = middle + gap
@@ -192,7 +227,7 @@ def find_pools(members: list[Member], gap: float, least: int, most: int) -> list
     together they are a timer's. Together are those whose sizes, both ways, are near to equal.
     """
     cells: dict[tuple[int, ...], list[Member]] = {}
-    for one in members:
+    for one in sorted(members, key=lambda one: one.destination):
         for cell in _cells(one):
             cells.setdefault(cell, []).append(one)
     groups = {tuple(one.destination for one in cell): cell for cell in cells.values()}
@@ -231,10 +266,14 @@ def _is_pool(cell: list[Member], least: int, most: int) -> bool:
 def _pool(cell: list[Member], gap: float, least: int, tries: int) -> Pool | None:
     """The pool without those that disturb its rhythm: another's calls are not to be blamed."""
     members = cell
-    times, rhythm = _together(members, gap)
+    times, rhythm = _together(members, gap, least)
     while rhythm is not None and rhythm.nats > 0 and len(members) > 2:
         fewer = [[one for one in members if one is not left_out] for left_out in members]
-        judged = [(_together(rest, gap), rest) for rest in fewer if _is_pool(rest, least, len(cell))]
+        judged = [
+            (_together(rest, gap, least), rest)
+            for rest in fewer
+            if _is_pool(rest, least, len(cell))
+        ]
         better = [one for one in judged if one[0][1] and one[0][1].nats > rhythm.nats]
         if not better:
             break
@@ -244,7 +283,7 @@ def _pool(cell: list[Member], gap: float, least: int, tries: int) -> Pool | None
     return Pool(tuple(sorted(members, key=lambda one: one.destination)), times, rhythm, tries)
 
 
-def _together(members: list[Member], gap: float) -> tuple[Floats, Rhythm | None]:
+def _together(members: list[Member], gap: float, least: int) -> tuple[Floats, Rhythm | None]:
     times = np.sort(np.concatenate([one.times for one in members]))
-    times = times[first_of_bursts(times, gap)]
-    return times, judge(times, gap)
+    found = find(times, gap, least)
+    return (times, None) if found is None else (times[found[0]], found[1])

@@ -152,7 +152,9 @@ def _measured(
 
 def _flattened(lists: Any) -> tuple[Any, list[Any], list[str]]:
     """Offsets of each pair's events, columns of all events, and the names that codes stand for."""
-    values = dict(zip([one.name for one in lists.type.value_type], lists.values.flatten(), strict=True))
+    values = dict(
+        zip([one.name for one in lists.type.value_type], lists.values.flatten(), strict=True)
+    )
     named = values["Name"].dictionary_encode()
     codes = named.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     flat = [values[one].to_numpy(zero_copy_only=False) for one in ("Time", "Sent", "Received")]
@@ -177,15 +179,15 @@ def measured(calls: Calls, names: Sequence[str], rules: Rules) -> Values | None:
         series.append((ONE_SIZE, common, rules.one_size))
     judged: list[tuple[float, str, Calls, r.Rhythm]] = []
     for name, events, trust in series:
-        first = events.take(r.first_of_bursts(events.times, rules.gap))
-        if len(first.times) > rules.least_intervals and trust > 0:
-            found = r.judge(first.times, rules.gap)
-            if found is not None:
-                judged.append((found.nats * trust - math.log(len(series)), name, first, found))
+        found = r.find(events.times, rules.gap, rules.least_intervals) if trust > 0 else None
+        if found is not None:
+            counting, rhythm = found
+            nats = rhythm.nats * trust - math.log(len(series))
+            judged.append((nats, name, events.take(counting), rhythm))
     best = max(judged, key=lambda one: one[0], default=None)
     if best is not None and best[0] > RHYTHMIC:
-        nats, name, first, found = best
-        return {"Series": name, "Nats": nats, **_of_series(first, found, names)}
+        nats, name, counting_calls, rhythm = best
+        return {"Series": name, "Nats": nats, **_of_series(counting_calls, rhythm, names)}
     enough = len(common.times) > 1 and len(common.times) >= OF_A_KIND * len(calls.times)
     return _candidate(common) if enough and rules.several > 0 else None
 
@@ -220,7 +222,9 @@ def _candidate(calls: Calls) -> Values:
     return {
         "PoolTimes": calls.times,
         "PoolSent": float(np.median(calls.sent)),
-        "PoolReceived": None if np.isnan(calls.received).any() else float(np.median(calls.received)),
+        "PoolReceived": None
+        if np.isnan(calls.received).any()
+        else float(np.median(calls.received)),
     }
 
 
@@ -247,7 +251,7 @@ def _with_pools(
     batches: Batches, rules: Rules, source: Sequence[str], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """Rows with a rhythm as they come; a source's pools when its last row has gone by."""
-    rows = _candidates(batches, rules, schema)
+    rows = _candidates(batches, rules)
     for _, group in groupby(rows, key=_key_of(source)):
         made: list[Values] = []
         waiting: list[Values] = []
@@ -262,7 +266,7 @@ def _key_of(source: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, .
     return lambda row: tuple(row[name] for name in source)
 
 
-def _candidates(batches: Batches, rules: Rules, schema: pa.Schema) -> Iterator[Values]:
+def _candidates(batches: Batches, rules: Rules) -> Iterator[Values]:
     """Rows that have a rhythm or may be one of a pool; what many hosts call is none."""
     for batch in batches:
         hosts = batch.column("HostsAtDestination").to_numpy(zero_copy_only=False)
@@ -283,17 +287,21 @@ def pools_of(rows: Sequence[Values], rules: Rules) -> list[Values]:
             row["PoolSent"],
             math.nan if row["PoolReceived"] is None else row["PoolReceived"],
         )
-        for name, row in sorted(by_name.items())
+        for name, row in by_name.items()
     ]
     pools = r.find_pools(members, rules.gap, rules.least_intervals, rules.most_destinations)
-    made = (_of_pool(pool, [by_name[one.destination] for one in pool.members], rules) for pool in pools)
+    made = (
+        _of_pool(pool, [by_name[one.destination] for one in pool.members], rules) for pool in pools
+    )
     return [row for row in made if row["Nats"] > RHYTHMIC]
 
 
 def _of_pool(pool: r.Pool, rows: Sequence[Values], rules: Rules) -> Values:
     # One more than those looked at: that there is a pool at all is a try too.
     nats = pool.rhythm.nats * rules.several - math.log(pool.tries + 1)
-    sums = {name: _sum(row[name] for row in rows) for name in ("Connections", "BytesOut", "BytesIn")}
+    sums = {
+        name: _sum(row[name] for row in rows) for name in ("Connections", "BytesOut", "BytesIn")
+    }
     sizes = np.array([row["PoolSent"] for row in rows])
     return {
         **rows[0],

@@ -57,8 +57,8 @@ SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Constancy", "Persistence", 
 FEWEST_HOSTS = 20  # with fewer hosts in the data nothing can be said about what is rare
 NAMES_OF_A_FRONT = 20
 """Host names from which an address is a proxy or a cloud's front, and says little by itself."""
-SHARED, EXACT = 0.4, 0.1
-"""Logarithms of intervals that hosts, and destinations, share: products of half, or the same."""
+SHARED, EXACT = 0.2, 0.1
+"""Widths, as logarithms, within which hosts, and destinations, have an interval in common."""
 NEW_AFTER = 3.0
 """Days of data without a destination after which it counts as new."""
 
