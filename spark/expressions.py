@@ -7,7 +7,6 @@ Sub-scores lie in [0, 1] and are null when there is nothing to judge. Times are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -39,16 +38,8 @@ _PRIVATE_V6 = r"^f(?:[cd]|e[89ab])"
 _NOT_UNICAST_V4 = r"^(?:0\.|127\.|2(?:2[4-9]|[345]\d)\.)"
 _NOT_UNICAST_V6 = r"^(?:ff|0:0:0:0:0:0:0:[01]$)"
 
+
 # --- values -----------------------------------------------------------------------------------
-
-
-def let(value: Column, use: Callable[[Column], Column]) -> Column:
-    """`use(value)`, with the value named once.
-
-    A Column that is used twice is written out twice, and what is made of it again: a few steps
-    on, the optimiser chews a tree of thousands of nodes. A lambda's variable is a name.
-    """
-    return F.get(F.transform(F.array(value), use), F.lit(0))
 
 
 def words(column: str) -> Column:
