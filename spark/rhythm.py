@@ -85,8 +85,8 @@ def find(times: Floats, gap: float, least: int) -> tuple[Bools, Rhythm] | None:
     """Which of ascending times count, and their rhythm; None with fewer than `least` intervals.
 
     Of connections up to `gap` apart the first counts: of each burst, or of each `gap`. A timer's
-    own retries are bursts; two timers, or a timer and its data, are told apart better by the
-    gap. But that makes a beat out of whatever goes on and on, no slower than twice the gap.
+    retries are bursts; a quick timer and its data are told apart better by the gap. But that
+    makes a beat out of whatever goes on and on, no slower than twice the gap.
     """
     bursts = first_of_bursts(times, gap)
     ways = [bursts]

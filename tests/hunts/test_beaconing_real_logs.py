@@ -62,7 +62,7 @@ def test_implants_in_real_captures_are_found_and_the_background_is_left_alone(
     assert bands["86.136.67.231", 1337] in ("Medium", "High")  # a-net-rats: Quasar
     assert bands["172.18.0.3", 7011] in ("Medium", "High")  # a-net-caldera: Manx
     assert bands["10.10.10.5", 80] in ("Medium", "High")  # a-windows: Empire
-    assert bands["192.168.0.4", 443] != ""  # a-net-apt29-day2: PoshC2, two timers at once
+    assert bands["192.168.0.4", 443] != ""  # a-net-apt29-day2: PoshC2, a timer and its data
     background = real_sessions["a-net-zat"].select("SrcIpAddr", "DstIpAddr").distinct().collect()
     assert len(background) > 100
     assert notable(f for f in found if (f.SrcIpAddr, f.DstIpAddr) in background) == []
