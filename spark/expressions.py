@@ -135,7 +135,7 @@ def _names(entry: Column, ip: str, name: str) -> Column:
 
 
 def direction(source: str, destination: str) -> Column:
-    """outbound, inbound, inside or outside, by the addresses; a name without one is outside."""
+    """outbound, inbound, inside or outside, by the addresses; a name in place of one is outside."""
     from_inside = F.coalesce(is_private(source), F.lit(False))
     to_inside = F.coalesce(is_private(destination), F.lit(False))
     from_outside = F.when(to_inside, "inbound").otherwise("outside")

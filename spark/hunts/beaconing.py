@@ -120,17 +120,13 @@ def select_connections(sessions: DataFrame) -> DataFrame:
 
 
 def tell_names_apart(connections: DataFrame) -> DataFrame:
-    """At an address of many names the name is the destination, and the address is nobody's."""
+    """At an address of many names the name is the destination."""
     named = connections.filter(F.col("DstHostname").isNotNull() & F.col("DstIpAddr").isNotNull())
     names = named.groupBy("DstIpAddr").agg(F.count_distinct("DstHostname").alias("NamesHere"))
     fronts = names.filter(F.col("NamesHere") >= NAMES_OF_A_FRONT)
-    by_name = F.col("NamesHere").isNotNull() & F.col("DstHostname").isNotNull()
-    return connections.join(F.broadcast(fronts), on="DstIpAddr", how="left").withColumns(
-        {
-            "Dst": F.when(by_name, F.col("DstHostname")).otherwise(F.col("Dst")),
-            "DstIpAddr": F.when(~by_name, F.col("DstIpAddr")),
-        }
-    )
+    by_name = F.when(F.col("NamesHere").isNotNull(), F.col("DstHostname"))
+    joined = connections.join(F.broadcast(fronts), on="DstIpAddr", how="left")
+    return joined.withColumn("Dst", F.coalesce(by_name, "Dst"))
 
 
 def take_first_of_session(connections: DataFrame) -> DataFrame:
@@ -299,7 +295,7 @@ def _evidence() -> Column:
         "Events",
         "Connections",
         F.col("Series").alias("JudgedBy"),
-        x.direction("SrcIpAddr", "DstIpAddr").alias("Direction"),
+        x.direction("SrcIpAddr", "Dst").alias("Direction"),
         F.round("IntervalSeconds", 3).alias("IntervalSeconds"),
         F.round(100 * F.col("Jitter"), 1).alias("JitterPercent"),
         F.round("Nats", 1).alias("Nats"),

@@ -23,6 +23,7 @@ from tests.hunts.beacon_rows import (
     NEEDED,
     NULLS,
     OUTSIDER,
+    PROXY,
     SPEC,
     detect,
     everything,
@@ -152,7 +153,8 @@ def test_destinations_that_more_hosts_call_are_not_put_together(found: Found) ->
 def test_behind_a_proxy_the_name_is_the_destination(found: Found) -> None:
     (finding,) = (one for one in found[host_of("behind a proxy")] if notable([one]))
     identity = (finding.Dst, finding.DstIpAddr, finding.DstHostname)
-    assert identity == ("c2.example.org", None, "c2.example.org")
+    assert identity == ("c2.example.org", PROXY, "c2.example.org")
+    assert finding.Evidence.Direction == "outbound"  # a name is not inside
 
 
 def test_a_beacon_from_outside_to_inside_is_found(found: Found) -> None:

@@ -136,7 +136,7 @@ def test_private_and_unicast(session: SparkSession) -> None:
 def test_direction(session: SparkSession) -> None:
     cases = [
         (("10.0.0.1", "192.0.2.7"), "outbound"),
-        (("10.0.0.1", None), "outbound"),  # a name only
+        (("10.0.0.1", "c2.example.net"), "outbound"),  # a name
         (("192.0.2.7", "10.0.0.1"), "inbound"),
         (("10.0.0.1", "172.16.0.1"), "inside"),
         (("192.0.2.7", "192.0.2.8"), "outside"),
