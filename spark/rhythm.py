@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 WHOLE_SECONDS, FRACTIONS = 0.5, 0.05
@@ -25,7 +26,7 @@ shape stands its mean over its median."""
 STRETCH = (0.6, 0.75, 0.87, 1.0, 1.15, 1.35, 1.65)
 """Means that are tried, as multiples of the one that the median tells."""
 OUTLIERS = (0.02, 0.1, 0.3)
-"""Shares of intervals that may be anything: missed beats, nights, retries."""
+"""Shares of intervals that may be anything: nights, retries, other calls."""
 RANGE = 10.0
 """Logarithm of the range that such an interval comes from: its density is 1 / (RANGE * x)."""
 NARROWEST = 0.1
@@ -38,6 +39,10 @@ DAILY, DAILY_JITTER = 3 * 3_600.0, 0.62
 of people's days, with nights and lunch, a timer of 90 % cannot be told."""
 MOST = 384
 """Intervals that are looked at one by one; of more, so many quantiles."""
+LOSSES, BEATS = (0.0, 0.1, 0.3), 4
+"""Shares of beats that the log may lack, and beats that an interval has at most then."""
+LOSS_JITTER = 0.62
+"""With more jitter than that, and lost beats, a timer looks like life."""
 GRID = 40
 """Quantiles between which the timer's shortest and longest intervals are sought."""
 
@@ -116,10 +121,10 @@ def same_size(sizes: Floats, tolerance: float) -> tuple[float, float]:
 def judge(times: Floats, gap: float) -> Rhythm | None:
     """The rhythm of ascending times that lie more than `gap` apart; None when there is none.
 
-    Timer: intervals lie evenly between a shortest and a longest one. Life: they are those of a
-    gamma renewal. Either may have outliers of any length. All are fitted, and the likelihoods of
-    the best compared. From the intervals the gap is taken off: they cannot be shorter, and what
-    is left of exponential ones is exponential.
+    Timer: intervals lie evenly between a shortest and a longest one, and some beats are lost.
+    Life: they are those of a gamma renewal. Either may have outliers of any length. All are
+    fitted, and the likelihoods of the best compared. From the intervals the gap is taken off:
+    they cannot be shorter, and what is left of exponential ones is exponential.
     """
     if len(times) < 3:
         return None
@@ -131,7 +136,7 @@ def judge(times: Floats, gap: float) -> Rhythm | None:
     step = clock_step(times)
     seen = np.maximum(seen, step / 10)
     logs = np.log(seen)
-    timer = _timer(seen, logs, step)
+    timer = _timer(seen, logs, step, gap)
     if timer is None:
         return None
     likelihood, low, high, inside = timer
@@ -145,12 +150,32 @@ def judge(times: Floats, gap: float) -> Rhythm | None:
     return Rhythm((likelihood - best) * weight, period, (high - low) / 2 / period, inside)
 
 
-def _timer(x: Floats, logs: Floats, step: float) -> tuple[float, float, float, float] | None:
-    """Likelihood, shortest and longest interval, share inside: of the best timer."""
+def _timer(
+    x: Floats, logs: Floats, step: float, gap: float
+) -> tuple[float, float, float, float] | None:
+    """Likelihood, shortest and longest interval, share explained: of the best timer."""
+    count = len(x)
+    first, last, width = _boxes(x, step)
+    if not len(first):
+        return None
+    anything = np.concatenate([[0.0], np.cumsum(-logs - math.log(RANGE))])
+    beats = _beats(x, first, last, width, anything, gap)
+    steady = width / 2 <= LOSS_JITTER * (x[first] + x[last]) / 2
+    models = list(product(OUTLIERS, LOSSES))
+    trials = np.array([_likelihood(beats, count, *model) + anything[-1] for model in models])
+    trials[[loss > 0 for _, loss in models]] += np.where(steady, 0.0, -np.inf)
+    model, best = np.unravel_index(int(np.argmax(trials)), trials.shape)
+    used = beats if models[int(model)][1] else beats[:1]
+    explained = float(sum(beat.count[best] for beat in used)) / count
+    return float(trials[model, best]), float(x[first[best]]), float(x[last[best]]), explained
+
+
+def _boxes(x: Floats, step: float) -> tuple[Ints, Ints, Floats]:
+    """Places of the shortest and of the longest interval of timers to try, and their widths."""
     count = len(x)
     places = np.unique(np.round(np.linspace(0, count - 1, GRID + 1)).astype(np.int64))
     first, last = (side.ravel() for side in np.meshgrid(places, places, indexing="ij"))
-    # A timer explains at least half of its intervals.
+    # A timer explains at least half of its intervals, missed beats apart.
     kept = (last - first >= 0.5 * count) & (x[last] <= WIDEST * x[first])
     first, last = first[kept], last[kept]
     low, high = x[first], x[last]
@@ -159,22 +184,45 @@ def _timer(x: Floats, logs: Floats, step: float) -> tuple[float, float, float, f
     width = (high - low) * (1 + 2 / np.maximum(last - first, 1))
     width = np.maximum(width, np.maximum(2 * step, NARROWEST * middle))
     human = (middle > DAILY) & (width / 2 > DAILY_JITTER * middle)
-    first, last, width = first[~human], last[~human], width[~human]
-    if not len(first):
-        return None
-    within = last - first + 1
-    anything = np.concatenate([[0.0], np.cumsum(-logs - math.log(RANGE))])
-    without = anything[first] + anything[-1] - anything[last + 1]
-    per_share = [
-        within * (math.log(1 - share) - np.log(width))
-        + (count - within) * math.log(share)
-        + without
-        for share in OUTLIERS
-    ]
-    likelihood = np.max(per_share, axis=0)
-    best = int(np.argmax(likelihood))
-    ends = float(x[first[best]]), float(x[last[best]])
-    return float(likelihood[best]), *ends, float(within[best]) / count
+    return first[~human], last[~human], width[~human]
+
+
+@dataclass(frozen=True)
+class _Beat:
+    """Of each timer the intervals of so many beats: how many, how they are explained, or not."""
+
+    count: Ints
+    density: Floats
+    anything: Floats
+
+
+def _beats(
+    x: Floats, first: Ints, last: Ints, width: Floats, anything: Floats, gap: float
+) -> list[_Beat]:
+    """Intervals of one beat, of two when one was missed, of three, each no beat's before.
+
+    The sum of n even intervals has n times their mean and n times their variance; it is taken
+    for even too. From each interval the gap was taken off, so the sum lacks it but once.
+    """
+    middle = (x[first] + x[last]) / 2
+    beats: list[_Beat] = []
+    top = first
+    for n in range(1, BEATS + 1):
+        half, center = width * math.sqrt(n) / 2, n * middle + (n - 1) * gap
+        low = first if n == 1 else np.maximum(np.searchsorted(x, center - half), top)
+        end = last + 1 if n == 1 else np.searchsorted(x, center + half, side="right")
+        top = np.maximum(end, low)
+        beats.append(_Beat(top - low, -np.log(2 * half), anything[top] - anything[low]))
+    return beats
+
+
+def _likelihood(beats: list[_Beat], count: int, share: float, loss: float) -> Floats:
+    """Of all timers with this share of outliers and of lost beats, less what any interval has."""
+    value: Floats = np.full(len(beats[0].count), count * math.log(share))
+    for missed, beat in enumerate(beats if loss else beats[:1]):
+        weight = math.log((1 - share) * (1 - loss)) + (missed * math.log(loss) if missed else 0)
+        value += beat.count * (weight + beat.density - math.log(share)) - beat.anything
+    return value
 
 
 def _life(x: Floats, logs: Floats, shape: int, mean_over_median: float) -> float:
@@ -188,102 +236,3 @@ def _life(x: Floats, logs: Floats, shape: int, mean_over_median: float) -> float
         float(np.log((1 - share) * density + share * anything).sum(axis=1).max())
         for share in OUTLIERS
     )
-
-
-# --- several destinations of one source -------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Member:
-    """A destination that has no rhythm of its own, and calls of mostly one size."""
-
-    destination: str
-    times: Floats
-    sent: float
-    received: float
-    """Bytes of a typical call; NaN when the log has none."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Destinations that share one timer. `tries`: how many pools the source could have had."""
-
-    members: tuple[Member, ...]
-    times: Floats
-    rhythm: Rhythm
-    tries: int
-
-
-LARGEST_SHARE = 0.6
-"""Share of a pool's calls that go to one destination at most: else it is that one's rhythm."""
-CELL = 0.06
-"""Width of a size's cell, as a logarithm; cells overlap by half, so 3 % apart is together."""
-
-
-def find_pools(members: list[Member], gap: float, least: int, most: int) -> list[Pool]:
-    """Pools of two to `most` destinations with one timer, the best first; no member is in two.
-
-    Of calls to several destinations in turn, or to any of them, each destination sees too little:
-    together they are a timer's. Together are those whose sizes, both ways, are near to equal.
-    """
-    cells: dict[tuple[int, ...], list[Member]] = {}
-    for one in sorted(members, key=lambda one: one.destination):
-        for cell in _cells(one):
-            cells.setdefault(cell, []).append(one)
-    groups = {tuple(one.destination for one in cell): cell for cell in cells.values()}
-    chosen = [cell for cell in groups.values() if _is_pool(cell, least, most)]
-    pools = [pool for cell in chosen if (pool := _pool(cell, gap, least, len(chosen)))]
-    pools.sort(key=lambda pool: (-pool.rhythm.nats, pool.members[0].destination))
-    taken: set[str] = set()
-    apart = []
-    for pool in pools:
-        names = {one.destination for one in pool.members}
-        if not names & taken:
-            apart.append(pool)
-            taken |= names
-    return apart
-
-
-def _cells(one: Member) -> list[tuple[int, ...]]:
-    known = [size for size in (one.sent, one.received) if not math.isnan(size)]
-    logs = [math.log(size + 1) / CELL for size in known]
-    return [
-        (len(known), *(v for log, half in zip(logs, halves, strict=True) for v in _cell(log, half)))
-        for halves in product((0, 1), repeat=len(known))
-    ]
-
-
-def _cell(log: float, half: int) -> tuple[int, int]:
-    return half, math.floor(log + half / 2)
-
-
-def _is_pool(cell: list[Member], least: int, most: int) -> bool:
-    counts = [len(one.times) for one in cell]
-    enough = sum(counts) > least and 2 <= len(cell) <= most
-    return enough and max(counts) <= LARGEST_SHARE * sum(counts)
-
-
-def _pool(cell: list[Member], gap: float, least: int, tries: int) -> Pool | None:
-    """The pool without those that disturb its rhythm: another's calls are not to be blamed."""
-    members = cell
-    times, rhythm = _together(members, gap, least)
-    while rhythm is not None and rhythm.nats > 0 and len(members) > 2:
-        fewer = [[one for one in members if one is not left_out] for left_out in members]
-        judged = [
-            (_together(rest, gap, least), rest)
-            for rest in fewer
-            if _is_pool(rest, least, len(cell))
-        ]
-        better = [one for one in judged if one[0][1] and one[0][1].nats > rhythm.nats]
-        if not better:
-            break
-        (times, rhythm), members = max(better, key=lambda one: one[0][1].nats if one[0][1] else 0)
-    if rhythm is None or rhythm.nats <= 0:
-        return None
-    return Pool(tuple(sorted(members, key=lambda one: one.destination)), times, rhythm, tries)
-
-
-def _together(members: list[Member], gap: float, least: int) -> tuple[Floats, Rhythm | None]:
-    times = np.sort(np.concatenate([one.times for one in members]))
-    found = find(times, gap, least)
-    return (times, None) if found is None else (times[found[0]], found[1])

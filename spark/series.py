@@ -1,6 +1,7 @@
 """Series of events as Arrow batches: one row per pair in, one row with its rhythm out.
 
-What is done here is arithmetic per pair; what the numbers mean is told in `spark.rhythm`.
+What is done here is arithmetic per pair; what the numbers mean is told in
+`spark.rhythm` and `spark.pools`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from spark import pools as p
 from spark import rhythm as r
 
 ALL, ONE_SIZE, SEVERAL = "all connections", "connections of one size", "several destinations"
@@ -281,7 +283,7 @@ def pools_of(rows: Sequence[Values], rules: Rules) -> list[Values]:
     """A row for each pool of a source's destinations."""
     by_name = {row["Dst"]: row for row in rows}
     members = [
-        r.Member(
+        p.Member(
             name,
             np.array(row["PoolTimes"]),
             row["PoolSent"],
@@ -289,14 +291,14 @@ def pools_of(rows: Sequence[Values], rules: Rules) -> list[Values]:
         )
         for name, row in by_name.items()
     ]
-    pools = r.find_pools(members, rules.gap, rules.least_intervals, rules.most_destinations)
+    pools = p.find_pools(members, rules.gap, rules.least_intervals, rules.most_destinations)
     made = (
         _of_pool(pool, [by_name[one.destination] for one in pool.members], rules) for pool in pools
     )
     return [row for row in made if row["Nats"] > RHYTHMIC]
 
 
-def _of_pool(pool: r.Pool, rows: Sequence[Values], rules: Rules) -> Values:
+def _of_pool(pool: p.Pool, rows: Sequence[Values], rules: Rules) -> Values:
     # One more than those looked at: that there is a pool at all is a try too.
     nats = pool.rhythm.nats * rules.several - math.log(pool.tries + 1)
     sums = {
