@@ -155,27 +155,37 @@ def _timer(
 ) -> tuple[float, float, float, float] | None:
     """Likelihood, shortest and longest interval, share explained: of the best timer."""
     count = len(x)
-    first, last, width = _boxes(x, step)
-    if not len(first):
+    boxes = _boxes(x, step)
+    if not len(boxes.width):
         return None
     anything = np.concatenate([[0.0], np.cumsum(-logs - math.log(RANGE))])
-    beats = _beats(x, first, last, width, anything, gap)
-    steady = width / 2 <= LOSS_JITTER * (x[first] + x[last]) / 2
+    beats = _beats(x, boxes, anything, gap)
+    steady = boxes.width / 2 <= LOSS_JITTER * boxes.middle
     models = list(product(OUTLIERS, LOSSES))
     trials = np.array([_likelihood(beats, count, *model) + anything[-1] for model in models])
     trials[[loss > 0 for _, loss in models]] += np.where(steady, 0.0, -np.inf)
     model, best = np.unravel_index(int(np.argmax(trials)), trials.shape)
     used = beats if models[int(model)][1] else beats[:1]
     explained = float(sum(beat.count[best] for beat in used)) / count
-    return float(trials[model, best]), float(x[first[best]]), float(x[last[best]]), explained
+    ends = float(x[boxes.first[best]]), float(x[boxes.last[best]])
+    return float(trials[model, best]), *ends, explained
 
 
-def _boxes(x: Floats, step: float) -> tuple[Ints, Ints, Floats]:
-    """Places of the shortest and of the longest interval of timers to try, and their widths."""
+@dataclass(frozen=True)
+class _Boxes:
+    """Timers to try: places of the shortest and the longest interval, width and middle."""
+
+    first: Ints
+    last: Ints
+    width: Floats
+    middle: Floats
+
+
+def _boxes(x: Floats, step: float) -> _Boxes:
+    """Timers that explain at least half of the ordered intervals, missed beats apart."""
     count = len(x)
     places = np.unique(np.round(np.linspace(0, count - 1, GRID + 1)).astype(np.int64))
     first, last = (side.ravel() for side in np.meshgrid(places, places, indexing="ij"))
-    # A timer explains at least half of its intervals, missed beats apart.
     kept = (last - first >= 0.5 * count) & (x[last] <= WIDEST * x[first])
     first, last = first[kept], last[kept]
     low, high = x[first], x[last]
@@ -183,8 +193,8 @@ def _boxes(x: Floats, step: float) -> tuple[Ints, Ints, Floats]:
     # The extremes of n draws lie inside of the range that they are drawn from.
     width = (high - low) * (1 + 2 / np.maximum(last - first, 1))
     width = np.maximum(width, np.maximum(2 * step, NARROWEST * middle))
-    human = (middle > DAILY) & (width / 2 > DAILY_JITTER * middle)
-    return first[~human], last[~human], width[~human]
+    kept = (middle <= DAILY) | (width / 2 <= DAILY_JITTER * middle)
+    return _Boxes(first[kept], last[kept], width[kept], middle[kept])
 
 
 @dataclass(frozen=True)
@@ -196,22 +206,19 @@ class _Beat:
     anything: Floats
 
 
-def _beats(
-    x: Floats, first: Ints, last: Ints, width: Floats, anything: Floats, gap: float
-) -> list[_Beat]:
+def _beats(x: Floats, boxes: _Boxes, anything: Floats, gap: float) -> list[_Beat]:
     """Intervals of one beat, of two when one was missed, of three, each no beat's before.
 
     The sum of n even intervals has n times their mean and n times their variance; it is taken
     for even too. From each interval the gap was taken off, so the sum lacks it but once.
     """
-    middle = (x[first] + x[last]) / 2
     beats: list[_Beat] = []
-    top = first
+    low, top = boxes.first, boxes.last + 1
     for n in range(1, BEATS + 1):
-        half, center = width * math.sqrt(n) / 2, n * middle + (n - 1) * gap
-        low = first if n == 1 else np.maximum(np.searchsorted(x, center - half), top)
-        end = last + 1 if n == 1 else np.searchsorted(x, center + half, side="right")
-        top = np.maximum(end, low)
+        half, center = boxes.width * math.sqrt(n) / 2, n * boxes.middle + (n - 1) * gap
+        if n > 1:
+            low = np.maximum(np.searchsorted(x, center - half), top)
+            top = np.maximum(np.searchsorted(x, center + half, side="right"), low)
         beats.append(_Beat(top - low, -np.log(2 * half), anything[top] - anything[low]))
     return beats
 
