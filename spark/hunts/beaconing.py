@@ -19,13 +19,14 @@ Data
     counts as well as from inside to outside.
 Blind spots
     Intervals below three seconds: connections up to two seconds apart count as one. Calls at
-    random. Jitter above about 90 %, above about 60 % where a call comes less often than every
-    three hours. Fewer than five intervals; few calls with much jitter. One long session, UDP
-    that a firewall keeps as one. Denied and failed connections: an implant whose controller is
-    down. A proxy whose log has no host name. Records that sum up several connections
-    (EventCount above 1). One source address for many hosts (NAT). More than sixteen
-    destinations, or such that more than three hosts call. Requests of many sizes inside of
-    browsing to the same address. A rhythm that three hosts or more share, unless it is new.
+    random. Jitter above about 90 %; above about 60 % where a call comes less often than every
+    three hours, or where rows are lost. Fewer than five intervals; few calls with much jitter.
+    One long session, UDP that a firewall keeps as one. Denied and failed connections: an
+    implant whose controller is down. A proxy whose log has no host name. Records that sum up
+    several connections (EventCount above 1). One source address for many hosts (NAT). More
+    than sixteen destinations, or such that more than three hosts call. Requests of many sizes
+    inside of browsing to the same address. A rhythm that three hosts or more share, unless it
+    is new.
 False positives
     A heartbeat of software that only one host or two run: licence servers, appliances,
     monitoring. It cannot be told from an implant by statistics: put it on the allow-list, or

@@ -186,6 +186,12 @@ def everything() -> list[Row]:
             rows += [{**row, **who, "DstPortNumber": 8443} for row in crowd]
         busy = {**who, "DstIpAddr": "203.0.113.99", "DstPortNumber": 80, "SrcBytes": None}
         rows += by_chance(NOON, 40, 500.0, seed=host, **busy)
+    for host in range(3):
+        who = {"SrcBytes": 240, "DstPortNumber": 8444}
+        known: Row = {"SrcIpAddr": f"10.5.0.{host}", "DstIpAddr": "203.0.113.120", **who}
+        rows += calls(jitter=0.05, seed=host, **known)
+        new: Row = {"SrcIpAddr": f"10.5.1.{host}", "DstIpAddr": "203.0.113.121", **who}
+        rows += beacon(NOON + timedelta(days=4), 60, 300.0, 0.05, seed=host, **new)
     inbound: Row = {"SrcIpAddr": OUTSIDER, "DstIpAddr": INSIDE_SERVER, "SrcBytes": 310}
     return rows + calls(jitter=0.2, seed=16, **inbound)
 

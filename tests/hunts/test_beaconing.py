@@ -89,6 +89,12 @@ def test_a_heartbeat_that_most_hosts_share_stays_below_medium(found: Found) -> N
     assert [text for host in hosts for text in notable(found.get(host, ()))] == []
 
 
+def test_what_three_hosts_share_stays_below_medium_unless_it_is_new(found: Found) -> None:
+    known, new = ([f"10.5.{net}.{host}" for host in range(3)] for net in (0, 1))
+    assert [text for host in known for text in notable(found[host])] == []
+    assert [len(notable(found[host])) for host in new] == [1, 1, 1]
+
+
 def test_every_finding_belongs_to_a_host_of_the_data(found: Found, rows: list[Row]) -> None:
     assert set(found) <= {row.get("SrcIpAddr") for row in rows}
 
