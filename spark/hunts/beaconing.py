@@ -45,7 +45,7 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from spark import expressions as x
-from spark import series as s
+from spark.expressions import series as s
 from spark.views import Params, References, Tables
 
 PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")

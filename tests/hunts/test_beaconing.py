@@ -35,7 +35,7 @@ from tests.tables import NOON, Row, frame
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-series = importlib.import_module("spark.series")
+series = importlib.import_module("spark.expressions.series")
 views = importlib.import_module("spark.views")
 
 Found = Mapping[str, Sequence[Any]]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("pyspark", reason="pyspark is not installed")
 np: Any = pytest.importorskip("numpy", reason="numpy is not installed")
-p = importlib.import_module("spark.pools")
-r = importlib.import_module("spark.rhythm")
+p = importlib.import_module("spark.expressions.pools")
+r = importlib.import_module("spark.expressions.rhythm")
 
 GAP = 2.0
 ENOUGH = 8.5

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("pyspark", reason="pyspark is not installed")
 np: Any = pytest.importorskip("numpy", reason="numpy is not installed")
-r = importlib.import_module("spark.rhythm")
+r = importlib.import_module("spark.expressions.rhythm")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 pa: Any = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 np: Any = pytest.importorskip("numpy", reason="numpy is not installed")
-s = importlib.import_module("spark.series")
-r = importlib.import_module("spark.rhythm")
+s = importlib.import_module("spark.expressions.series")
+r = importlib.import_module("spark.expressions.rhythm")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

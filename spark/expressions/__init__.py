@@ -1,5 +1,7 @@
 """Pure Column helpers and sub-scores: no DataFrame, no session, no clock.
 
+Arithmetic per pair goes over Arrow batches: `series`, with `rhythm` and `pools`.
+
 Sub-scores lie in [0, 1] and are null when there is nothing to judge. Times are epoch seconds
 (double), intervals are seconds, ratios have no unit.
 """

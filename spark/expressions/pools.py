@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 
-from spark.rhythm import Floats, Rhythm, find
+from spark.expressions.rhythm import Floats, Rhythm, find
 
 LARGEST_SHARE = 0.6
 """Share of a pool's calls that go to one destination at most: else it is that one's rhythm."""

@@ -1,7 +1,7 @@
 """Series of events as Arrow batches: one row per pair in, one row with its rhythm out.
 
 What is done here is arithmetic per pair; what the numbers mean is told in
-`spark.rhythm` and `spark.pools`.
+`spark.expressions.rhythm` and `spark.expressions.pools`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark import pools as p
-from spark import rhythm as r
+from spark.expressions import pools as p
+from spark.expressions import rhythm as r
 
 ALL, ONE_SIZE, SEVERAL = "all connections", "connections of one size", "several destinations"
 """The views of a pair's life, as findings call them."""
