@@ -49,6 +49,8 @@ SQL: Mapping[str, str] = {
     "spark.sql.constraintPropagation.enabled": "false",
     # Export blobs are small: with the default of 4 MB each would count as a large one.
     "spark.sql.files.openCostInBytes": "262144",
+    # A row of pairs holds all events of one: the default of 10,000 rows may be a gigabyte.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
 }
 REFERENCE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allow_list": ("destination", "port", "source", "owner", "reason", "expires"),

@@ -32,6 +32,8 @@ LONGEST = ("test_whole_loop", "hunts", "test_simulation", "test_bad_input", "con
 PYSPARKS_OWN = (
     # It leaves the sockets open over which a driver collects rows.
     r"ignore:unclosed <socket.*'127\.0\.0\.1':ResourceWarning",
+    # It compares versions with it before it makes a function over Arrow batches.
+    "ignore:distutils Version classes are deprecated:DeprecationWarning",
 )
 
 

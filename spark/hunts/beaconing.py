@@ -2,24 +2,35 @@
 
 Behaviour
     An implant asks its controller for orders again and again: connections of one source to one
-    destination and port, at intervals that spread little around their median (T1071, T1573,
-    T1571). Judged are the intervals to the previous connection of the same pair, the same on
-    the connections of the pair's most frequent size (an implant inside of browsing to the same
-    address), how constant the sizes are, and how many other hosts show the same rhythm.
+    destination and port, each some time after the one before: a period, give or take a jitter
+    (T1071, T1573, T1571). A timer's intervals lie between a shortest and a longest one; those
+    of people and of chance do not. Judged is how much better a timer explains them than life
+    does, for all connections of a pair; for those of its most frequent size (an implant inside
+    of browsing to the same address); and for those to several destinations of one source that
+    have one port and one size (controllers in turn, or any of eight). Views are compared as
+    evidence, less what more tries make likely. How many other hosts share the rhythm lowers
+    the score; constant sizes, activity on all days and a destination that is new raise it.
 Data
     NetworkSession, 21 days by default; three days are enough for intervals of minutes. Start
-    times, source ports, sent bytes and session ids are used where the log has them. Each table
-    is judged by itself, so that a firewall and a sensor do not disturb each other's rhythm.
+    times, source ports, bytes and session ids are used where the log has them; several
+    destinations are seen only where it has bytes. Each table is judged by itself, so that a
+    firewall and a sensor do not disturb each other's rhythm. An address that goes by twenty
+    names or more, as a proxy or a cloud's front, is told apart by name. From outside to inside
+    counts as well as from inside to outside.
 Blind spots
-    Intervals below three seconds: connections up to two seconds apart count as one. Jitter above
-    about 50 %. Fewer than five intervals. One long session, UDP that a firewall keeps as one.
-    Denied and failed connections: an implant whose controller is down. A proxy as destination,
-    unless the log has the host name and no address. Records that sum up several connections
-    (EventCount above 1). One source address for many hosts (NAT). Destinations used in turn.
-    Requests of many sizes inside of browsing to the same address.
+    Intervals below three seconds: connections up to two seconds apart count as one. Calls at
+    random. Jitter above about 90 %; above about 60 % where a call comes less often than every
+    three hours, or where rows are lost. Fewer than five intervals; few calls with much jitter.
+    One long session, UDP that a firewall keeps as one. Denied and failed connections: an
+    implant whose controller is down. A proxy whose log has no host name. Records that sum up
+    several connections (EventCount above 1). One source address for many hosts (NAT). More
+    than sixteen destinations, or such that more than three hosts call. Requests of many sizes
+    inside of browsing to the same address. A rhythm that three hosts or more share, unless it
+    is new.
 False positives
-    A heartbeat of software that only one host runs: licence servers, appliances, monitoring.
-    It cannot be told from an implant by statistics: put it on the allow-list, or close it.
+    A heartbeat of software that only one host or two run: licence servers, appliances,
+    monitoring. It cannot be told from an implant by statistics: put it on the allow-list, or
+    close it. Software that has just been installed on a few hosts.
 Triage
     Which process connects, since when; do name and certificate fit what the host does; do other
     hosts with the same software show the rhythm. Then isolate, and keep the memory.
@@ -34,21 +45,23 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from spark import expressions as x
+from spark.expressions import series as s
 from spark.views import Params, References, Tables
 
 PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
 SERIES = (*PAIR, "SourceTable")
+SOURCE = ("SrcIpAddr", "DstPortNumber", "SourceTable")
 CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol",
            "SrcBytes", "DstBytes")  # fmt: skip
-SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Evidence", "Constancy", "Persistence",
-              "Prevalence", "Rarity", "Focus")  # fmt: skip
+SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Constancy", "Persistence", "Prevalence",
+              "Rarity", "Focus", "Novelty")  # fmt: skip
 FEWEST_HOSTS = 20  # with fewer hosts in the data nothing can be said about what is rare
-COMPARABLE = 0.3  # a host whose own timing reaches this shows a rhythm, not just traffic
-GRIDS = (("A", 0.0), ("B", 0.5))
-"""Cells of intervals that differ by less than half (0.4 in the logarithm), and these shifted."""
-ONE_SIZE = "connections of one size"
-PICTURE = 200
-"""Times of events that go into the evidence."""
+NAMES_OF_A_FRONT = 20
+"""Host names from which an address is a proxy or a cloud's front, and says little by itself."""
+SHARED, EXACT = 0.2, 0.1
+"""Widths, as logarithms, within which hosts, and destinations, have an interval in common."""
+NEW_AFTER = 3.0
+"""Days of data without a destination after which it counts as new."""
 
 _ALL_ROWS = (W.unboundedPreceding, W.unboundedFollowing)
 
@@ -56,19 +69,33 @@ _ALL_ROWS = (W.unboundedPreceding, W.unboundedFollowing)
 def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
     """One row per pair of source and destination that calls by the clock."""
     sessions = tables["NetworkSession"]
+    rules = _rules(params)
     return (
         sessions.transform(select_connections)
+        .transform(tell_names_apart)
         .transform(take_first_of_session)
-        .transform(mark_bursts, params["gap_seconds"])
-        .transform(collect_series)
-        .transform(measure_intervals)
-        .transform(score_timing, params)
+        .transform(collect_events)
+        .transform(s.measure, rules)
+        .transform(count_talkers)
+        .transform(put_together, rules)
         .transform(keep_best_series)
         .transform(count_peers)
         .join(F.broadcast(count_hosts(sessions)), on="SrcIsPrivate", how="left")
         .transform(score, params)
         .transform(drop_allowed, refs["allow_list"])
         .transform(describe)
+    )
+
+
+def _rules(params: Params) -> s.Rules:
+    return s.Rules(
+        gap=params["gap_seconds"],
+        least_intervals=params["least_intervals"],
+        tolerance=params["size_tolerance"],
+        one_size=params["one_size_weight"],
+        several=params["several_weight"],
+        most_destinations=params["most_destinations"],
+        few_hosts=params["few_hosts"],
     )
 
 
@@ -93,6 +120,16 @@ def select_connections(sessions: DataFrame) -> DataFrame:
     )
 
 
+def tell_names_apart(connections: DataFrame) -> DataFrame:
+    """At an address of many names the name is the destination."""
+    named = connections.filter(F.col("DstHostname").isNotNull() & F.col("DstIpAddr").isNotNull())
+    names = named.groupBy("DstIpAddr").agg(F.count_distinct("DstHostname").alias("NamesHere"))
+    fronts = names.filter(F.col("NamesHere") >= NAMES_OF_A_FRONT)
+    by_name = F.when(F.col("NamesHere").isNotNull(), F.col("DstHostname"))
+    joined = connections.join(F.broadcast(fronts), on="DstIpAddr", how="left")
+    return joined.withColumn("Dst", F.coalesce(by_name, "Dst"))
+
+
 def take_first_of_session(connections: DataFrame) -> DataFrame:
     """One row per session, or per moment where there is no session id; repeated rows are gone."""
     moment = F.when(F.col("Session").isNull(), F.col("Time"))
@@ -104,156 +141,77 @@ def take_first_of_session(connections: DataFrame) -> DataFrame:
     )
 
 
-def mark_bursts(events: DataFrame, gap: float) -> DataFrame:
-    """Mark events that begin a burst, in the pair and among its events of the commonest size.
+def collect_events(events: DataFrame) -> DataFrame:
+    """One row per pair and table with all its events.
 
     An end without its beginning counts only in pairs of which no beginning was logged.
     """
-    by_size = W.partitionBy(*SERIES, "SrcBytes").rowsBetween(*_ALL_ROWS)
-    by_pair = W.partitionBy(*SERIES).rowsBetween(*_ALL_ROWS)
-    frequency = F.struct(F.col("SameSize"), -F.col("SrcBytes"))
-    common = F.max_by("SrcBytes", F.when(F.col("SrcBytes").isNotNull(), frequency)).over(by_pair)
     is_start, is_end = (F.col("EventSubType").eqNullSafe(kind) for kind in ("Start", "End"))
-    before = F.lag("Time").over(W.partitionBy(*SERIES).orderBy("Time"))
-    before_common = F.lag("Time").over(W.partitionBy(*SERIES, "IsCommon").orderBy("Time"))
-    return (
-        events.withColumn("SameSize", F.count("SrcBytes").over(by_size))
-        .withColumn("HasStarts", F.max(is_start).over(by_pair))
-        .withColumn("CommonBytes", common)
-        .filter(~(is_end & F.col("HasStarts")))
-        .withColumn("IsCommon", F.coalesce(F.col("SrcBytes") == F.col("CommonBytes"), F.lit(False)))
-        .withColumn("Begins", F.coalesce(F.col("Time") - before > gap, F.lit(True)))
-        .withColumn("BeginsCommon", F.coalesce(F.col("Time") - before_common > gap, F.lit(True)))
-    )
-
-
-def collect_series(events: DataFrame) -> DataFrame:
-    """Two rows per pair and table: all its events, and those of its commonest size."""
-    event = F.struct("Time", "SrcBytes", "DstHostname")
-    pairs = events.groupBy(*SERIES).agg(
-        F.count("Time").alias("Connections"),
+    begun = F.count(F.when(~is_end, F.lit(1)))
+    one = s.event("Time", "SrcBytes", "DstBytes", "DstHostname", "EventSubType")
+    return events.groupBy(*SERIES).agg(
+        F.when(F.max(is_start), begun).otherwise(F.count("Time")).alias("Connections"),
+        F.min("Time").alias("FirstCall"),
         F.sum("SrcBytes").alias("BytesOut"),
         F.sum("DstBytes").alias("BytesIn"),
         F.max("DstIpAddr").alias("DstIpAddr"),
+        F.max("DstHostname").alias("DstHostname"),
         F.max("SrcHostname").alias("SrcHostname"),
         F.max("NetworkProtocol").alias("NetworkProtocol"),
-        F.collect_list(F.when(F.col("Begins"), event)).alias("All"),
-        F.collect_list(F.when(F.col("IsCommon") & F.col("BeginsCommon"), event)).alias("Common"),
-    )
-    everything = F.struct(F.lit("all connections").alias("Series"), F.col("All").alias("Events"))
-    one_size = F.struct(F.lit(ONE_SIZE).alias("Series"), F.col("Common").alias("Events"))
-    adds_nothing = F.size("Common") > 0.9 * F.size("All")
-    both = F.when(adds_nothing, F.array(everything)).otherwise(F.array(everything, one_size))
-    return (
-        pairs.withColumn("One", F.explode(both))
-        .withColumn("Series", F.col("One.Series"))
-        .withColumn("Events", F.sort_array("One.Events"))
-        .drop("All", "Common", "One")
+        F.collect_list(one).alias(s.EVENTS),
     )
 
 
-def measure_intervals(series: DataFrame) -> DataFrame:
-    """Medians and spreads of each series' intervals and sizes."""
-    sizes = F.filter(F.transform("Events", lambda e: e["SrcBytes"].cast("double")), F.isnotnull)
-    days = F.array_distinct(F.transform("Times", lambda time: F.floor(time / 86_400)))
-    core = F.filter("Intervals", lambda step: step <= 1.75 * F.col("IntervalSeconds"))
-    steps: list[dict[str, Column]] = [
-        {
-            "Times": F.transform("Events", lambda event: event["Time"]),
-            "Hostnames": F.transform("Events", lambda event: event["DstHostname"]),
-            "Sizes": F.sort_array(sizes),
-        },
-        {
-            "Intervals": F.sort_array(x.intervals("Times")),
-            "Step": x.resolution("Times"),
-            "Days": F.size(days),
-            "MedianBytes": x.middle("Sizes"),
-        },
-        {"Count": F.size("Intervals"), "IntervalSeconds": x.middle("Intervals")},
-        {
-            "Off": x.deviations("Intervals", "IntervalSeconds"),
-            "OffSizes": x.deviations("Sizes", "MedianBytes"),
-            "Core": core,
-        },
-        {
-            "OffSeconds": x.middle("Off"),
-            "OffBytes": x.middle("OffSizes"),
-            "CoreMean": x.mean("Core"),
-        },
-        {"CoreSpread": x.spread("Core", "CoreMean")},
-    ]
-    for step in steps:
-        series = series.withColumns(step)
-    return series.drop("Events", "Intervals", "Off", "Core", "Sizes", "OffSizes")
+def count_talkers(pairs: DataFrame) -> DataFrame:
+    """How many hosts talk to a destination, and since when."""
+    here = _group("Dst", "DstPortNumber")
+    talkers = F.size(F.collect_set("SrcIpAddr").over(here))
+    since = F.min("FirstCall").over(here)
+    return pairs.withColumns({"HostsAtDestination": talkers, "FirstHere": since})
 
 
-def score_timing(series: DataFrame, params: Params) -> DataFrame:
-    """`Shape` is how regular and steady the intervals are, a little less for one size's events.
-
-    `Timing` weighs it with the evidence, as if the pair were the only one.
-    """
-    blind, gap = params["blind_spread"], params["gap_seconds"]
-    relative = x.relative_spread("OffSeconds", "IntervalSeconds", gap, "Step")
-    trust = F.when(F.col("Series") == ONE_SIZE, params["one_size_weight"]).otherwise(1.0)
-    shape = F.sqrt(F.col("Regularity") * F.col("Steadiness")) * trust
-    enough = F.col("Count") >= params["least_intervals"]
-    return (
-        series.withColumn("Relative", relative)
-        .withColumns(
-            {
-                "Regularity": x.regularity("Relative", blind),
-                "Steadiness": x.steadiness("CoreMean", "CoreSpread", blind),
-                "Surprise": x.surprise("Count", "Relative"),
-                "Constancy": x.constancy("OffBytes", "MedianBytes"),
-            }
-        )
-        .withColumn("Shape", F.when(enough, shape).otherwise(0.0))
-        .withColumn("Timing", _timing(F.lit(1), params))
+def put_together(pairs: DataFrame, rules: s.Rules) -> DataFrame:
+    """Pairs with a rhythm, and pools of a source's destinations that have one together."""
+    side_by_side = pairs.repartition("SrcIpAddr", "DstPortNumber").sortWithinPartitions(
+        *SOURCE, "Dst"
     )
-
-
-def _timing(tries: Column, params: Params) -> Column:
-    evidence = x.evidence("Surprise", tries, params["evidence_nats"])
-    return F.coalesce(F.col("Shape") * evidence, F.lit(0.0))
+    return s.add_pools(side_by_side, rules, SOURCE)
 
 
 def keep_best_series(series: DataFrame) -> DataFrame:
-    """One row per pair: its best series. Without a rhythm only the pair itself is kept."""
-    rank = F.struct("Timing", "Count", "Series", "SourceTable")
+    """One row per pair: the table, or the pool, with the most evidence."""
+    rank = F.struct("Nats", "Events", "Series", "SourceTable")
     row = F.struct(*(name for name in series.columns if name not in PAIR))
     best = series.groupBy(*PAIR).agg(F.max_by(row, rank).alias("Best")).select(*PAIR, "Best.*")
-    rhythmic = F.col("Timing") >= COMPARABLE
-    kept = {name: F.when(rhythmic, F.col(name)) for name in ("Times", "Hostnames")}
-    return best.withColumns({**kept, "SrcIsPrivate": x.is_private("SrcIpAddr")})
+    return best.withColumns(
+        {
+            "DstHostname": F.coalesce("Name", "DstHostname"),
+            "SrcIsPrivate": x.is_private("SrcIpAddr"),
+        }
+    )
 
 
 def count_peers(pairs: DataFrame) -> DataFrame:
-    """Hosts that talk to the destination; hosts, and destinations, that share the rhythm.
+    """Hosts, and destinations, that share the rhythm.
 
     A rhythm is shared when the interval is, at one address or name. Two overlapping grids of
     intervals stand in for a comparison of each with each. What hosts do elsewhere does not
     count: an implant on forty hosts may call forty places.
     """
-    here = _group("Dst", "DstPortNumber")
-    name = F.when(F.col("Timing") >= COMPARABLE, x.commonest("Hostnames"))
-    talkers = F.size(F.collect_set("SrcIpAddr").over(here))
-    place = F.coalesce(F.max("DstHostname").over(here), "Dst")
-    named = pairs.withColumn("DstHostname", name).withColumns(
-        {"HostsAtDestination": talkers, "Place": place}
-    )
-    log = F.log("IntervalSeconds") / 0.4
-    cells = {f"Grid{name}": F.floor(log + shift) for name, shift in GRIDS}
-    rhythmic = named.filter(F.col("Timing") >= COMPARABLE).withColumns(cells)
-    hosts = _distinct("SrcIpAddr", "Place", "DstPortNumber")
-    places = _distinct("Place", "SrcIpAddr", "DstPortNumber")
-    return rhythmic.withColumns(
-        {"HostsWithSameRhythm": hosts, "DestinationsWithSameRhythm": places}
+    place = F.coalesce(F.max("DstHostname").over(_group("Dst", "DstPortNumber")), "Dst")
+    placed = pairs.withColumn("Place", place)
+    return placed.withColumns(
+        {
+            "HostsWithSameRhythm": _sharing("SrcIpAddr", SHARED, "Place", "DstPortNumber"),
+            "DestinationsWithSameRhythm": _sharing("Place", EXACT, "SrcIpAddr", "DstPortNumber"),
+        }
     )
 
 
-def _distinct(column: str, *among: str) -> Column:
+def _sharing(column: str, width: float, *among: str) -> Column:
     """How many values a column has among the pairs that share these columns and a cell."""
-    groups = [_group(*among, f"Grid{name}") for name, _ in GRIDS]
+    cells = (F.floor(F.log("IntervalSeconds") / width + shift) for shift in (0.0, 0.5))
+    groups = (W.partitionBy(*among, cell).rowsBetween(*_ALL_ROWS) for cell in cells)
     return F.greatest(*(F.size(F.collect_set(column).over(group)) for group in groups))
 
 
@@ -262,33 +220,38 @@ def _group(*columns: str) -> WindowSpec:
 
 
 def count_hosts(sessions: DataFrame) -> DataFrame:
-    """How many hosts and days the data has, for sources inside and outside."""
+    """How many hosts and days the data has, and since when, for sources inside and outside."""
     inside = x.is_private("SrcIpAddr").alias("SrcIsPrivate")
-    seen = sessions.select(inside, "SrcIpAddr", F.to_date("TimeGenerated").alias("Day"))
+    time = F.col("TimeGenerated")
+    seen = sessions.select(inside, "SrcIpAddr", time, F.to_date(time).alias("Day"))
     return seen.groupBy("SrcIsPrivate").agg(
         F.count_distinct("SrcIpAddr").alias("HostsInData"),
         F.count_distinct("Day").alias("DaysInData"),
+        F.min("TimeGenerated").cast("double").alias("DataBegin"),
     )
 
 
 def score(pairs: DataFrame, params: Params) -> DataFrame:
     """Constancy and persistence raise a timing score; what is common here lowers it."""
-    hosts = F.col("HostsAtDestination")
     scores = {
         # Where many hosts call, one of them looks regular by chance: each call is one more try.
-        "Timing": _timing(hosts, params),
-        "Evidence": x.evidence("Surprise", hosts, params["evidence_nats"]),
+        "Timing": x.evidence("Nats", F.col("HostsAtDestination"), params["evidence_nats"]),
+        "Regularity": x.regularity("Jitter"),
+        "Steadiness": F.col("Inside"),
+        "Constancy": x.constancy("OffBytes", "MedianBytes"),
         "Persistence": x.persistence("Days", "DaysInData"),
         "Prevalence": x.prevalence("HostsAtDestination", "HostsInData", FEWEST_HOSTS),
         "Rarity": x.rarity("HostsWithSameRhythm", "HostsInData", FEWEST_HOSTS),
         "Focus": x.focus("DestinationsWithSameRhythm"),
+        "Novelty": x.novelty("FirstHere", "DataBegin", NEW_AFTER),
     }
     timing = F.col("Timing")
     constant = params["constancy_weight"] * F.coalesce("Constancy", F.lit(0.0))
     persistent = params["persistence_weight"] * F.coalesce("Persistence", F.lit(0.0))
     raised = timing + timing * (1 - timing) * (constant + persistent)
-    uncommon = F.least(F.coalesce("Rarity", F.lit(1.0)), F.col("Focus"))
-    common = 1 - params["rarity_weight"] * (1 - uncommon)
+    known = 1 - params["novelty_weight"] * F.col("Novelty")
+    shared = (1 - F.coalesce("Rarity", F.lit(1.0))) * known
+    common = 1 - params["rarity_weight"] * F.greatest(shared, 1 - F.col("Focus"))
     popular = 1 - params["prevalence_weight"] * F.coalesce("Prevalence", F.lit(0.0))
     return pairs.withColumns(scores).withColumn("Score", F.round(raised * common * popular, 4))
 
@@ -296,7 +259,7 @@ def score(pairs: DataFrame, params: Params) -> DataFrame:
 def drop_allowed(pairs: DataFrame, allow_list: DataFrame) -> DataFrame:
     """Drop what an entry of the allow-list names, unless the entry had expired by then."""
     entries = allow_list.select(*(F.col(name).alias(f"a_{name}") for name in allow_list.columns))
-    return pairs.join(F.broadcast(entries), on=x.is_allowed("a_", "Times"), how="left_anti")
+    return pairs.join(F.broadcast(entries), on=x.is_allowed("a_", "Last"), how="left_anti")
 
 
 def describe(pairs: DataFrame) -> DataFrame:
@@ -306,17 +269,20 @@ def describe(pairs: DataFrame) -> DataFrame:
         F.struct(*(F.round(name, 4).alias(name) for name in SUB_SCORES)).alias("SubScores"),
         _title().alias("Title"),
         _evidence().alias("Evidence"),
-        F.element_at("Times", 1).cast("timestamp").alias("FirstSeen"),
-        F.element_at("Times", -1).cast("timestamp").alias("LastSeen"),
+        F.col("First").cast("timestamp").alias("FirstSeen"),
+        F.col("Last").cast("timestamp").alias("LastSeen"),
     )
 
 
 def _title() -> Column:
     place = F.substring(F.coalesce("DstHostname", "Dst"), 1, 100)
+    others = F.size("Destinations") - 1
+    more = F.when(others > 0, F.concat(F.lit(" and "), others.cast("string"), F.lit(" more")))
     return F.concat(
         F.col("SrcIpAddr"),
         F.lit(" calls "),
         F.concat_ws(":", place, F.col("DstPortNumber").cast("string")),
+        F.coalesce(more, F.lit("")),
         F.lit(" every "),
         x.duration("IntervalSeconds"),
     )
@@ -324,19 +290,23 @@ def _title() -> Column:
 
 def _evidence() -> Column:
     """Facts for people; EventTimes (epoch seconds) is for the picture."""
-    names = F.filter(F.array_distinct("Hostnames"), F.isnotnull)
-    # For a timer that adds up to j per cent either way, the median deviation is half of j.
-    jitter = 200 * F.col("OffSeconds") / F.col("IntervalSeconds")
-    moments = F.transform(x.sample("Times", PICTURE), lambda time: time.cast("decimal(13,3)"))
+    moments = F.transform("Moments", lambda time: time.cast("decimal(13,3)"))
+    hours = F.floor(F.col("Last") / s.HOUR) - F.floor(F.col("First") / s.HOUR) + 1
     return F.struct(
-        F.size("Times").alias("Events"),
+        "Events",
         "Connections",
         F.col("Series").alias("JudgedBy"),
+        x.direction("SrcIpAddr", "Dst").alias("Direction"),
         F.round("IntervalSeconds", 3).alias("IntervalSeconds"),
-        F.round(jitter, 1).alias("JitterPercent"),
+        F.round(100 * F.col("Jitter"), 1).alias("JitterPercent"),
+        F.round("Nats", 1).alias("Nats"),
         *("BytesOut", "BytesIn", "MedianBytes", "Days", "DaysInData", "HostsInData"),
+        F.round(F.col("Days") / F.col("DaysInData"), 3).alias("ShareOfDays"),
+        F.round(F.col("Hours") / hours, 3).alias("ShareOfHours"),
         *("HostsAtDestination", "HostsWithSameRhythm", "DestinationsWithSameRhythm"),
+        F.col("FirstHere").cast("timestamp").alias("DestinationFirstSeen"),
         *("NetworkProtocol", "SourceTable"),
-        F.slice(F.sort_array(names), 1, 5).alias("Hostnames"),
+        F.col("Names").alias("Hostnames"),
+        "Destinations",
         moments.alias("EventTimes"),
     )

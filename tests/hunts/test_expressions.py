@@ -22,63 +22,15 @@ T = importlib.import_module("pyspark.sql.types")
 # --- sub-scores -------------------------------------------------------------------------------
 
 
-def test_resolution(session: SparkSession) -> None:
-    cases = [
-        (([10.0, 20.0],), 0.5),  # whole seconds: true to half of one
-        (([10.0, 20.25],), 0.05),  # fractions: SMALLEST_STEP
-        (([],), 0.5),
-    ]
-    check(session, "Times array<double>", cases, x.resolution("Times"))
-
-
-def test_relative_spread(session: SparkSession) -> None:
-    cases = [
-        ((29.8, 300.0, 0.5), 0.1),  # 29.8 / (300 - 2)
-        ((0.0, 12.0, 0.5), 0.05),  # no less than the clock's step: 0.5 / (12 - 2)
-        ((1.0, 2.0, 0.5), None),  # nothing can be seen within the gap
-        ((1.0, 1.5, 0.5), None),
-        ((1.0, None, 0.5), None),
-    ]
-    made = x.relative_spread("Mad", "Median", 2.0, "Step")
-    check(session, "Mad double, Median double, Step double", cases, made)
-
-
 def test_regularity(session: SparkSession) -> None:
     cases = [
         ((0.0,), 1.0),  # a clock
-        ((0.15,), 0.75),  # 1 - 0.15 / 0.6
-        ((0.6,), 0.0),  # blind
-        ((9.0,), 0.0),  # never below nothing
+        ((0.3,), 0.7),
+        ((1.5,), 0.0),  # never below nothing
         ((None,), None),
         ((math.nan,), None),
     ]
-    check(session, "R double", cases, x.regularity("R", 0.6))
-
-
-def test_steadiness(session: SparkSession) -> None:
-    cases = [
-        ((300.0, 0.0), 1.0),
-        ((300.0, 45.0), 0.75),  # 1 - (45 / 300) / 0.6 = 1 - 0.15 / 0.6
-        ((300.0, 180.0), 0.0),  # 180 / 300 = 0.6
-        ((300.0, 900.0), 0.0),
-        ((0.0, 1.0), None),
-        ((None, None), None),
-    ]
-    check(session, "Mean double, Dev double", cases, x.steadiness("Mean", "Dev", 0.6))
-
-
-def test_surprise(session: SparkSession) -> None:
-    # r = 0.1: p = (2^0.1 - 2^-0.1) / 2 = (1.0717735 - 0.9330330) / 2 = 0.0693702
-    # 4 p (1 - p) = 4 * 0.0693702 * 0.9306298 = 0.2582319; -ln = 1.3538974
-    cases = [
-        ((11, 0.1), pytest.approx(6.769, abs=0.001)),  # (11 - 1) / 2 * 1.35390
-        ((21, 0.1), pytest.approx(13.539, abs=0.001)),  # twice the intervals less one
-        ((1, 0.1), 0.0),  # one interval is no surprise
-        ((11, 1.0), pytest.approx(0.0, abs=1e-6)),  # p = 0.75, held below a half
-        ((11, 50.0), pytest.approx(0.0, abs=1e-6)),
-        ((11, None), pytest.approx(0.0, abs=1e-6)),
-    ]
-    check(session, "Count int, R double", cases, x.surprise("Count", "R"))
+    check(session, "J double", cases, x.regularity("J"))
 
 
 def test_evidence(session: SparkSession) -> None:
@@ -131,22 +83,32 @@ def test_prevalence(session: SparkSession) -> None:
 
 def test_rarity(session: SparkSession) -> None:
     cases = [
-        ((1, 90), 1.0),  # ln 1 = 0
-        ((2, 90), 1 - math.log(2) / math.log(10)),  # 0.699: one more than a tenth is 10
-        ((10, 90), 0.0),
-        ((90, 90), 0.0),
-        ((2, 19), None),
+        ((1, 90), 1.0),
+        ((2, 90), 0.5),
+        ((4, 20), 0.25),
+        ((2, 19), None),  # fewer hosts than 20 say nothing
     ]
     check(session, "Peers int, Hosts int", cases, x.rarity("Peers", "Hosts", 20))
 
 
 def test_focus(session: SparkSession) -> None:
     cases = [
-        ((1,), 1.0),  # 1 - ln(1/2) / ln 4 = 1.5, at most one
-        ((2,), 1.0),
-        ((4,), 0.5),  # 1 - ln 2 / ln 4
-        ((8,), 0.0),  # 1 - ln 4 / ln 4
+        ((1,), 1.0),  # 1 - ln(1/4) / ln 4 = 2, at most one
+        ((4,), 1.0),
+        ((8,), 0.5),  # 1 - ln 2 / ln 4
+        ((16,), 0.0),  # 1 - ln 4 / ln 4
         ((500,), 0.0),
         ((None,), None),
     ]
     check(session, "Places int", cases, x.focus("Places"))
+
+
+def test_novelty(session: SparkSession) -> None:
+    cases = [
+        ((1_000.0, 1_000.0), 0.0),
+        ((130_600.0, 1_000.0), 0.5),  # one and a half days of three
+        ((900_000.0, 1_000.0), 1.0),
+        ((500.0, 1_000.0), 0.0),  # never below nothing
+        ((1_000.0, None), 0.0),
+    ]
+    check(session, "First double, Begin double", cases, x.novelty("First", "Begin", 3.0))

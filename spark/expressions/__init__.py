@@ -1,5 +1,7 @@
 """Pure Column helpers and sub-scores: no DataFrame, no session, no clock.
 
+Arithmetic per pair goes over Arrow batches: `series`, with `rhythm` and `pools`.
+
 Sub-scores lie in [0, 1] and are null when there is nothing to judge. Times are epoch seconds
 (double), intervals are seconds, ratios have no unit.
 """
@@ -7,7 +9,6 @@ Sub-scores lie in [0, 1] and are null when there is nothing to judge. Times are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -39,20 +40,8 @@ _PRIVATE_V6 = r"^f(?:[cd]|e[89ab])"
 _NOT_UNICAST_V4 = r"^(?:0\.|127\.|2(?:2[4-9]|[345]\d)\.)"
 _NOT_UNICAST_V6 = r"^(?:ff|0:0:0:0:0:0:0:[01]$)"
 
-SMALLEST_STEP = 0.05
-"""Seconds that a clock with fractions is trusted to."""
-
 
 # --- values -----------------------------------------------------------------------------------
-
-
-def let(value: Column, use: Callable[[Column], Column]) -> Column:
-    """`use(value)`, with the value named once.
-
-    A Column that is used twice is written out twice, and what is made of it again: a few steps
-    on, the optimiser chews a tree of thousands of nodes. A lambda's variable is a name.
-    """
-    return F.get(F.transform(F.array(value), use), F.lit(0))
 
 
 def words(column: str) -> Column:
@@ -119,17 +108,16 @@ def ipv4_number(ip: Column) -> Column:
     return F.when(ip.rlike(_FOUR_OCTETS), number)
 
 
-def is_allowed(entry: str, times: str) -> Column:
+def is_allowed(entry: str, last: str) -> Column:
     """Whether an allow-list's entry (its columns carry the prefix `entry`) covers a session.
 
     An entry names a destination, a source or both, a port if it likes, and may have expired
-    before the last of the `times`.
+    before the time in `last` (epoch seconds).
     """
     wanted = F.col(f"{entry}port")
     port = wanted.isNull() | (wanted.cast("int") == F.col("DstPortNumber"))
     until = F.col(f"{entry}expires")
-    last = F.element_at(times, -1)
-    valid = until.isNull() | (until.cast("timestamp").cast("double") > last)
+    valid = until.isNull() | (until.cast("timestamp").cast("double") > F.col(last))
     destination = _names(F.col(f"{entry}destination"), "DstIpAddr", "DstHostname")
     source = _names(F.col(f"{entry}source"), "SrcIpAddr", "SrcHostname")
     says_what = F.coalesce(f"{entry}destination", f"{entry}source").isNotNull()
@@ -148,59 +136,14 @@ def _names(entry: Column, ip: str, name: str) -> Column:
     return entry.isNull() | F.exists(means, lambda match: F.coalesce(match, F.lit(False)))
 
 
-# --- arrays -----------------------------------------------------------------------------------
-
-
-def intervals(times: str) -> Column:
-    """Differences of neighbours in a sorted array: one element less, none for less than two."""
-    steps = F.transform(times, lambda time, n: time - F.get(times, n - 1))
-    return F.filter(steps, lambda step: step.isNotNull())
-
-
-def middle(ordered: str) -> Column:
-    """The median of a sorted array: the mean of the two middle elements; null when empty."""
-    low = F.get(ordered, F.floor((F.size(ordered) - 1) / 2).cast("int"))
-    high = F.get(ordered, F.floor(F.size(ordered) / 2).cast("int"))
-    return (low + high) / 2
-
-
-def deviations(values: str, center: str) -> Column:
-    """Sorted absolute distances of an array's elements from a column."""
-    return F.sort_array(F.transform(values, lambda value: F.abs(value - F.col(center))))
-
-
-def mean(values: str) -> Column:
-    """The mean of an array; null when empty."""
-    total = F.aggregate(values, F.lit(0.0), lambda total, value: total + value)
-    return F.when(F.size(values) > 0, total / F.size(values))
-
-
-def spread(values: str, center: str) -> Column:
-    """The standard deviation of an array around a column that holds its mean; null when empty."""
-    squares = F.transform(values, lambda value: F.pow(value - F.col(center), 2))
-    total = F.aggregate(squares, F.lit(0.0), lambda total, value: total + value)
-    return F.when(F.size(values) > 0, F.sqrt(total / F.size(values)))
-
-
-def commonest(values: str) -> Column:
-    """The most frequent element of an array, the greater of two equally frequent; null if none."""
-    known = F.filter(values, lambda value: value.isNotNull())
-    counted = F.transform(
-        F.array_distinct(known),
-        lambda one: F.struct(
-            F.size(F.filter(known, lambda other: other == one)), one.alias("Value")
-        ),
+def direction(source: str, destination: str) -> Column:
+    """outbound, inbound, inside or outside, by the addresses; a name in place of one is outside."""
+    from_inside = F.coalesce(is_private(source), F.lit(False))
+    to_inside = F.coalesce(is_private(destination), F.lit(False))
+    from_outside = F.when(to_inside, "inbound").otherwise("outside")
+    return F.when(from_inside, F.when(to_inside, "inside").otherwise("outbound")).otherwise(
+        from_outside
     )
-    return F.array_max(counted)["Value"]
-
-
-def sample(times: str, most: int) -> Column:
-    """At most `most` elements of an array, evenly chosen, the first always among them."""
-    step = F.greatest(F.size(times) / F.lit(float(most)), F.lit(1.0))
-    count = F.least(F.size(times), F.lit(most))
-    places = F.transform(F.sequence(F.lit(1), count), lambda n: F.floor((n - 1) * step).cast("int"))
-    chosen = F.transform(places, lambda place: F.get(times, place))
-    return F.when(count > 0, chosen).otherwise(F.slice(times, 1, 0))
 
 
 def duration(seconds: str) -> Column:
@@ -217,48 +160,13 @@ def duration(seconds: str) -> Column:
 # --- sub-scores -------------------------------------------------------------------------------
 
 
-def resolution(times: str) -> Column:
-    """Seconds that a series' clock is good for: half a second when all times are whole ones."""
-    has_fractions = F.exists(times, lambda time: time != F.floor(time))
-    return F.when(has_fractions, SMALLEST_STEP).otherwise(0.5)
-
-
-def relative_spread(mad: str, median: str, gap: float, step: str) -> Column:
-    """Median deviation of the intervals over the part of their median that can be seen.
-
-    Events up to `gap` seconds apart were taken for one, so every interval is longer than that:
-    without the correction any burst looks regular at four seconds. A deviation smaller than
-    the clock's `step` is not believed.
-    """
-    visible = F.col(median) - gap
-    return F.when(visible > 0, F.greatest(F.col(mad), F.col(step)) / visible)
-
-
-def regularity(relative: str, blind: float) -> Column:
-    """1 for a clock, 0 when the relative spread reaches `blind` (0.69 for random arrivals)."""
-    return _clip(1 - F.col(relative) / blind)
-
-
-def steadiness(center: str, deviation: str, blind: float) -> Column:
-    """1 when intervals do not vary, 0 when their deviation reaches `blind` times their mean."""
-    return F.when(F.col(center) > 0, _clip(1 - F.col(deviation) / F.col(center) / blind))
-
-
-def surprise(count: str, relative: str) -> Column:
-    """How unlikely it is, in nats, that random arrivals look so regular.
-
-    Of `count` intervals, half would have to fall by chance into the band that half of these fall
-    into. A band of relative half-width r around the median of an exponential distribution has
-    the probability p = (2^r - 2^-r) / 2 = sinh(r ln 2); by Chernoff's bound the chance is at
-    most exp(-(count - 1) / 2 * -ln(4 p (1 - p))).
-    """
-    half_width = F.least(F.col(relative), F.lit(1.0))
-    band = F.least(F.sinh(half_width * math.log(2)), F.lit(0.4999))
-    return let(band, lambda p: (F.col(count) - 1) / 2 * -F.log(4 * p * (1 - p)))
+def regularity(jitter: str) -> Column:
+    """1 for a clock, 0 when intervals are off the period by all of it."""
+    return _clip(1 - F.col(jitter))
 
 
 def evidence(surprise: str, tries: Column, nats: float) -> Column:
-    """0 for what chance explains, towards 1 by each further factor e^`nats`.
+    """0 for what life explains, towards 1 by each further factor e^`nats` of a likelihood.
 
     With `tries` pairs that could have shown it, chance has as many tries.
     """
@@ -282,18 +190,18 @@ def prevalence(talkers: str, hosts: str, least: int) -> Column:
 
 
 def rarity(peers: str, hosts: str, least: int) -> Column:
-    """1 when one host shows a rhythm, 0 when a tenth of all hosts and one more show it.
-
-    In between by the logarithm, so that the second host says more than the twentieth. Null
-    with fewer than `least` hosts.
-    """
-    share = F.log(F.col(peers)) / F.log1p(F.col(hosts) / 10)
-    return F.when(F.col(hosts) >= least, _clip(1 - share))
+    """1 / hosts that show a rhythm: the second says most. Null with fewer than `least` hosts."""
+    return F.when(F.col(hosts) >= least, _clip(1 / F.col(peers)))
 
 
 def focus(destinations: str) -> Column:
-    """1 for a rhythm towards one or two places, 0 from eight on: monitoring, backups, scans."""
-    return _clip(1 - F.log(F.col(destinations) / 2) / math.log(4))
+    """1 for a rhythm towards up to four places, 0 from sixteen on: monitoring, backups, scans."""
+    return _clip(1 - F.log(F.col(destinations) / 4) / math.log(4))
+
+
+def novelty(first: str, begin: str, days: float) -> Column:
+    """0 for what has been there since the data began, 1 from `days` after that on."""
+    return F.coalesce(_clip((F.col(first) - F.col(begin)) / (days * 86_400)), F.lit(0.0))
 
 
 def _clip(score: Column) -> Column:

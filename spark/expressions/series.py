@@ -1,0 +1,324 @@
+"""Series of events as Arrow batches: one row per pair in, one row with its rhythm out.
+
+What is done here is arithmetic per pair; what the numbers mean is told in
+`spark.expressions.rhythm` and `spark.expressions.pools`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from spark.expressions import pools as p
+from spark.expressions import rhythm as r
+
+ALL, ONE_SIZE, SEVERAL = "all connections", "connections of one size", "several destinations"
+"""The views of a pair's life, as findings call them."""
+PICTURE = 200
+"""Times of events that go into the evidence."""
+NAMES = 5
+HOUR, DAY = 3_600, 86_400
+OF_A_KIND = 0.6
+"""Least share of a pair's events that must be of one size for it to be one of a pool."""
+RHYTHMIC = 3.0
+"""Nats from which a pair has a rhythm of its own, and is not put in a pool with others."""
+
+EVENTS = "Events"
+"""Column of all events of a pair: array of structs as `event` makes them, in any order."""
+MEASURED = T.StructType(
+    [
+        T.StructField("Series", T.StringType()),
+        T.StructField("Events", T.IntegerType()),
+        T.StructField("Nats", T.DoubleType()),
+        T.StructField("IntervalSeconds", T.DoubleType()),
+        T.StructField("Jitter", T.DoubleType()),
+        T.StructField("Inside", T.DoubleType()),
+        T.StructField("First", T.DoubleType()),
+        T.StructField("Last", T.DoubleType()),
+        T.StructField("Hours", T.IntegerType()),
+        T.StructField("Days", T.IntegerType()),
+        T.StructField("MedianBytes", T.DoubleType()),
+        T.StructField("OffBytes", T.DoubleType()),
+        T.StructField("Moments", T.ArrayType(T.DoubleType())),
+        T.StructField("Names", T.ArrayType(T.StringType())),
+        T.StructField("Name", T.StringType()),
+        T.StructField("Destinations", T.ArrayType(T.StringType())),
+    ]
+)
+"""What is measured of a series. Null where there is no rhythm to speak of. `Nats` is evidence, the
+tries taken off; `Jitter` and `Inside` are shares; times are epoch seconds."""
+CANDIDATE = T.StructType(
+    [
+        T.StructField("PoolTimes", T.ArrayType(T.DoubleType())),
+        T.StructField("PoolSent", T.DoubleType()),
+        T.StructField("PoolReceived", T.DoubleType()),
+    ]
+)
+"""Of a pair without a rhythm whose events are mostly of one size: those events."""
+Batches = Iterable[pa.RecordBatch]
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts. `one_size`, `several`: trust in these views, 0 switches one off."""
+
+    gap: float
+    least_intervals: int
+    tolerance: float
+    one_size: float
+    several: float
+    most_destinations: int
+    few_hosts: int
+
+
+def event(time: str, sent: str, received: str, name: str, kind: str) -> Column:
+    """One event; `kind` is Start or End of a session, or anything else."""
+    code = F.when(F.col(kind) == "Start", 1).when(F.col(kind) == "End", 2).otherwise(0)
+    sizes = (F.col(one).cast("double") for one in (sent, received))
+    return F.struct(
+        F.col(time).alias("Time"),
+        *(size.alias(name_) for size, name_ in zip(sizes, ("Sent", "Received"), strict=True)),
+        F.col(name).alias("Name"),
+        code.cast("byte").alias("Kind"),
+    )
+
+
+def measure(pairs: DataFrame, rules: Rules) -> DataFrame:
+    """Each pair's best rhythm in place of its events, or its events of one size as a candidate."""
+    kept = [field for field in pairs.schema if field.name != EVENTS]
+    schema = T.StructType([*kept, *MEASURED, *CANDIDATE])
+    work = partial(_measured, rules=rules, kept=[one.name for one in kept], schema=_arrow(schema))
+    return pairs.mapInArrow(work, schema)
+
+
+def add_pools(pairs: DataFrame, rules: Rules, source: Sequence[str]) -> DataFrame:
+    """Pairs that have a rhythm, and a row for each pool of those that have none together.
+
+    A pool's row has the key of its first destination. `pairs` has SrcIpAddr, Dst, SourceTable and
+    HostsAtDestination; rows of one `source` must lie side by side, ordered by Dst.
+    """
+    schema = T.StructType([one for one in pairs.schema if one.name not in CANDIDATE.fieldNames()])
+    work = partial(_with_pools, rules=rules, source=list(source), schema=_arrow(schema))
+    return pairs.mapInArrow(work, schema)
+
+
+def _arrow(schema: T.StructType) -> pa.Schema:
+    from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415
+
+    return to_arrow_schema(schema)
+
+
+# --- one pair ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A pair's events by time. NaN is no size, -1 no name."""
+
+    times: r.Floats
+    sent: r.Floats
+    received: r.Floats
+    names: np.ndarray[Any, Any]
+
+    def take(self, which: r.Bools) -> Calls:
+        return Calls(*(column[which] for column in vars(self).values()))
+
+
+def _measured(
+    batches: Batches, rules: Rules, kept: Sequence[str], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        offsets, flat, names = _flattened(batch.column(EVENTS))
+        made: dict[int, Values] = {}
+        for n in np.flatnonzero(np.diff(offsets) > 1).tolist():
+            calls = _calls(*(column[offsets[n] : offsets[n + 1]] for column in flat))
+            if values := measured(calls, names, rules):
+                made[n] = values
+        columns = [batch.column(one) for one in kept]
+        for field in list(schema)[len(kept) :]:
+            values_ = [made[n].get(field.name) if n in made else None for n in range(len(batch))]
+            columns.append(pa.array(values_, field.type))
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _flattened(lists: Any) -> tuple[Any, list[Any], list[str]]:
+    """Offsets of each pair's events, columns of all events, and the names that codes stand for."""
+    values = dict(
+        zip([one.name for one in lists.type.value_type], lists.values.flatten(), strict=True)
+    )
+    named = values["Name"].dictionary_encode()
+    codes = named.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    flat = [values[one].to_numpy(zero_copy_only=False) for one in ("Time", "Sent", "Received")]
+    kinds = values["Kind"].to_numpy(zero_copy_only=False)
+    return lists.offsets.to_numpy(), [*flat, codes, kinds], named.dictionary.to_pylist()
+
+
+def _calls(times: Any, sent: Any, received: Any, names: Any, kinds: Any) -> Calls:
+    """By time. An end without its beginning counts only where no beginning was logged."""
+    order = np.lexsort((received, sent, times))
+    calls = Calls(times[order], sent[order], received[order], names[order])
+    kinds = kinds[order]
+    return calls.take(kinds != 2) if (kinds == 1).any() else calls
+
+
+def measured(calls: Calls, names: Sequence[str], rules: Rules) -> Values | None:
+    """The columns MEASURED of the best series, or CANDIDATE; None when there is neither."""
+    low, high = r.same_size(calls.sent, rules.tolerance)
+    common = calls.take((calls.sent >= low) & (calls.sent <= high))
+    series = [(ALL, calls, 1.0)]
+    if len(common.times) <= 0.9 * len(calls.times):
+        series.append((ONE_SIZE, common, rules.one_size))
+    judged: list[tuple[float, str, Calls, r.Rhythm]] = []
+    for name, events, trust in series:
+        found = r.find(events.times, rules.gap, rules.least_intervals) if trust > 0 else None
+        if found is not None:
+            counting, rhythm = found
+            nats = rhythm.nats * trust - math.log(len(series))
+            judged.append((nats, name, events.take(counting), rhythm))
+    best = max(judged, key=lambda one: one[0], default=None)
+    if best is not None and best[0] > RHYTHMIC:
+        nats, name, counting_calls, rhythm = best
+        return {"Series": name, "Nats": nats, **_of_series(counting_calls, rhythm, names)}
+    enough = len(common.times) > 1 and len(common.times) >= OF_A_KIND * len(calls.times)
+    return _candidate(common) if enough and rules.several > 0 else None
+
+
+def _of_series(calls: Calls, found: r.Rhythm, names: Sequence[str]) -> Values:
+    sizes = calls.sent[~np.isnan(calls.sent)]
+    median = float(np.median(sizes)) if len(sizes) else None
+    return {
+        **_of_times(calls.times, found),
+        "MedianBytes": median,
+        "OffBytes": None if median is None else float(np.median(np.abs(sizes - median))),
+        "Names": sorted({names[code] for code in calls.names if code >= 0})[:NAMES],
+        "Name": commonest(names[code] for code in calls.names if code >= 0),
+    }
+
+
+def _of_times(times: r.Floats, found: r.Rhythm) -> Values:
+    return {
+        "Events": len(times),
+        "IntervalSeconds": found.period,
+        "Jitter": found.jitter,
+        "Inside": found.inside,
+        "First": float(times[0]),
+        "Last": float(times[-1]),
+        "Hours": len(np.unique(times // HOUR)),
+        "Days": len(np.unique(times // DAY)),
+        "Moments": sample(times, PICTURE).tolist(),
+    }
+
+
+def _candidate(calls: Calls) -> Values:
+    return {
+        "PoolTimes": calls.times,
+        "PoolSent": float(np.median(calls.sent)),
+        "PoolReceived": None
+        if np.isnan(calls.received).any()
+        else float(np.median(calls.received)),
+    }
+
+
+def commonest(names: Iterable[str]) -> str | None:
+    """The most frequent one, the greater of two equally frequent; None when there is none."""
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return max(counts, key=lambda name: (counts[name], name), default=None)
+
+
+def sample(times: r.Floats, most: int) -> r.Floats:
+    """At most so many of the times, evenly chosen, the first and the last always among them."""
+    if len(times) <= most:
+        return times
+    chosen: r.Floats = times[np.round(np.linspace(0, len(times) - 1, most)).astype(np.int64)]
+    return chosen
+
+
+# --- several destinations of one source -------------------------------------------------------
+
+
+def _with_pools(
+    batches: Batches, rules: Rules, source: Sequence[str], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Rows with a rhythm as they come; a source's pools when its last row has gone by."""
+    rows = _candidates(batches, rules)
+    for _, group in groupby(rows, key=_key_of(source)):
+        made: list[Values] = []
+        waiting: list[Values] = []
+        for row in group:
+            (made if row["Nats"] is not None else waiting).append(row)
+        made += pools_of(waiting, rules)
+        if made:
+            yield pa.RecordBatch.from_pylist(made, schema=schema)
+
+
+def _key_of(source: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    return lambda row: tuple(row[name] for name in source)
+
+
+def _candidates(batches: Batches, rules: Rules) -> Iterator[Values]:
+    """Rows that have a rhythm or may be one of a pool; what many hosts call is none."""
+    for batch in batches:
+        hosts = batch.column("HostsAtDestination").to_numpy(zero_copy_only=False)
+        lonely = hosts <= rules.few_hosts
+        has_times = batch.column("PoolTimes").is_valid().to_numpy(zero_copy_only=False)
+        has_nats = batch.column("Nats").is_valid().to_numpy(zero_copy_only=False)
+        chosen = pa.array(np.flatnonzero(has_nats | (has_times & lonely)))
+        yield from batch.take(chosen).to_pylist()
+
+
+def pools_of(rows: Sequence[Values], rules: Rules) -> list[Values]:
+    """A row for each pool of a source's destinations."""
+    by_name = {row["Dst"]: row for row in rows}
+    members = [
+        p.Member(
+            name,
+            np.array(row["PoolTimes"]),
+            row["PoolSent"],
+            math.nan if row["PoolReceived"] is None else row["PoolReceived"],
+        )
+        for name, row in by_name.items()
+    ]
+    pools = p.find_pools(members, rules.gap, rules.least_intervals, rules.most_destinations)
+    made = (
+        _of_pool(pool, [by_name[one.destination] for one in pool.members], rules) for pool in pools
+    )
+    return [row for row in made if row["Nats"] > RHYTHMIC]
+
+
+def _of_pool(pool: p.Pool, rows: Sequence[Values], rules: Rules) -> Values:
+    # One more than those looked at: that there is a pool at all is a try too.
+    nats = pool.rhythm.nats * rules.several - math.log(pool.tries + 1)
+    sums = {
+        name: _sum(row[name] for row in rows) for name in ("Connections", "BytesOut", "BytesIn")
+    }
+    sizes = np.array([row["PoolSent"] for row in rows])
+    return {
+        **rows[0],
+        **_of_times(pool.times, pool.rhythm),
+        **sums,
+        "Series": SEVERAL,
+        "Nats": nats,
+        "MedianBytes": float(np.median(sizes)),
+        "OffBytes": float(np.median(np.abs(sizes - np.median(sizes)))),
+        "HostsAtDestination": max(row["HostsAtDestination"] for row in rows),
+        "Destinations": [row["Dst"] for row in rows],
+        "Names": [],
+    }
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,230 @@
+"""A pair's events in, its rhythm out: which view speaks, and what is told of it."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("pyspark", reason="pyspark is not installed")
+pa: Any = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+np: Any = pytest.importorskip("numpy", reason="numpy is not installed")
+s = importlib.import_module("spark.expressions.series")
+r = importlib.import_module("spark.expressions.rhythm")
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RULES = s.Rules(
+    gap=2.0,
+    least_intervals=5,
+    tolerance=0.03,
+    one_size=0.9,
+    several=0.9,
+    most_destinations=16,
+    few_hosts=3,
+)
+EVENT = pa.struct(
+    [
+        ("Time", pa.float64()),
+        ("Sent", pa.float64()),
+        ("Received", pa.float64()),
+        ("Name", pa.string()),
+        ("Kind", pa.int8()),
+    ]
+)
+PAIRS = pa.schema([("Dst", pa.string()), (s.EVENTS, pa.list_(EVENT))])
+OUT = pa.schema(
+    [
+        ("Dst", pa.string()),
+        *((one.name, one.type) for one in s._arrow(s.T.StructType([*s.MEASURED, *s.CANDIDATE]))),
+    ]
+)
+Event = dict[str, Any]
+
+
+def events(times: Any, size: float | None = 500.0, name: str | None = None) -> list[Event]:
+    return [
+        {"Time": float(t), "Sent": size, "Received": 90.0, "Name": name, "Kind": 0} for t in times
+    ]
+
+
+def measured(pairs: Mapping[str, Sequence[Event]], **changed: Any) -> dict[str, Event]:
+    """Destination -> what comes out, through Arrow as in a job."""
+    rows = [{"Dst": name, s.EVENTS: list(mine)} for name, mine in pairs.items()]
+    batches = pa.Table.from_pylist(rows, PAIRS).to_batches()
+    made = s._measured(batches, replace(RULES, **changed), ["Dst"], OUT)
+    return {row["Dst"]: row for batch in made for row in batch.to_pylist()}
+
+
+def one(mine: Sequence[Event], **changed: Any) -> Event:
+    return measured({"a": mine}, **changed)["a"]
+
+
+def by_chance(count: int, seed: int, mean: float = 300.0) -> Any:
+    return np.cumsum(np.random.default_rng(seed).exponential(mean, count)) + 0.25
+
+
+CLOCK = np.arange(40) * 300.0
+
+
+# --- one pair ---------------------------------------------------------------------------------
+
+
+def test_what_is_told_of_a_clock() -> None:
+    row = one(events(CLOCK, name="c2"))
+    assert (row["Series"], row["Events"], row["IntervalSeconds"]) == (s.ALL, 40, 300.0)
+    assert (row["First"], row["Last"]) == (0.0, 39 * 300.0)
+    # 39 * 300 s are three and a quarter hours: four begun ones, of one day.
+    assert (row["Hours"], row["Days"]) == (4, 1)
+    assert (row["MedianBytes"], row["OffBytes"]) == (500.0, 0.0)
+    assert (row["Names"], row["Name"]) == (["c2"], "c2")
+    assert row["Moments"] == CLOCK.tolist()
+    assert row["PoolTimes"] is None
+
+
+def test_every_pair_of_a_batch_gets_its_own() -> None:
+    rows = measured({"none": [], "once": events([5.0]), "a": events(CLOCK), "b": events(CLOCK * 2)})
+    assert [rows[name]["IntervalSeconds"] for name in rows] == [None, None, 300.0, 600.0]
+    assert rows["none"] == {**dict.fromkeys(OUT.names), "Dst": "none"}
+
+
+def test_the_order_of_events_says_nothing() -> None:
+    mine = events(CLOCK, name="b") + events(by_chance(30, 1), 9_000.0, "a")
+    assert one(mine) == one(mine[::-1])
+
+
+def test_an_end_counts_only_where_no_beginning_is() -> None:
+    ends = [{**event, "Kind": 2, "Time": event["Time"] + 77} for event in events(CLOCK)]
+    starts = [{**event, "Kind": 1} for event in events(CLOCK)]
+    assert one(ends)["Events"] == 40
+    assert one(starts + ends) == one(starts)
+
+
+def test_one_size_speaks_inside_of_browsing() -> None:
+    browsing = [
+        event
+        for n, t in enumerate(by_chance(200, 2, mean=60))
+        for event in events([t], 900 + 97 * n)
+    ]
+    row = one(events(CLOCK) + browsing)
+    assert (row["Series"], row["Events"], row["MedianBytes"]) == (s.ONE_SIZE, 40, 500.0)
+    # Trust is taken off, and that there were two views to speak.
+    alone = one(events(CLOCK))
+    assert row["Nats"] == pytest.approx(0.9 * alone["Nats"] - math.log(2))
+    off = one(events(CLOCK) + browsing, one_size=0.0)
+    assert off["Series"] is None
+
+
+def test_without_sizes_all_connections_speak() -> None:
+    row = one(events(CLOCK, size=None))
+    assert (row["Series"], row["MedianBytes"], row["OffBytes"]) == (s.ALL, None, None)
+
+
+def test_the_fewest_intervals() -> None:
+    assert one(events(CLOCK[:6]))["Series"] == s.ALL
+    assert one(events(CLOCK[:5]))["Series"] is None
+    assert one(events(CLOCK[:6]), least_intervals=6)["Series"] is None
+
+
+def test_without_a_rhythm_a_pair_of_one_size_may_be_one_of_many() -> None:
+    times = by_chance(30, 3)
+    row = one(events(times))
+    assert (row["Series"], row["PoolSent"], row["PoolReceived"]) == (None, 500.0, 90.0)
+    assert row["PoolTimes"] == times.tolist()
+    assert one(events(times), several=0.0)["PoolTimes"] is None
+    of_any_size = [event for n, t in enumerate(times) for event in events([t], 900 + 97 * n)]
+    assert one(of_any_size)["PoolTimes"] is None
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"), [(["a", "b", "b"], "b"), (["a", "b"], "b"), ([], None)]
+)
+def test_the_commonest_name(names: list[str], wanted: str | None) -> None:
+    assert s.commonest(names) == wanted
+
+
+def test_a_sample_has_both_ends() -> None:
+    assert s.sample(np.arange(1_001.0), 5).tolist() == [0, 250, 500, 750, 1_000]
+    assert s.sample(np.arange(3.0), 5).tolist() == [0, 1, 2]
+
+
+# --- several destinations ---------------------------------------------------------------------
+
+ROW = {"SrcIpAddr": "10.0.0.1", "SourceTable": "t", "Nats": None, "HostsAtDestination": 1}
+POOLED = pa.schema(
+    [
+        ("SrcIpAddr", pa.string()),
+        ("SourceTable", pa.string()),
+        ("HostsAtDestination", pa.int32()),
+        ("Connections", pa.int64()),
+        ("BytesOut", pa.int64()),
+        ("BytesIn", pa.int64()),
+        *OUT,
+    ]
+)
+
+
+def of_eight(seed: int, **more: Any) -> list[Event]:
+    """Rows of eight destinations to which one timer's calls go by chance."""
+    chance = np.random.default_rng(seed)
+    times = np.cumsum(600 * (1 + chance.uniform(-0.2, 0.2, 200)))
+    dealt = chance.integers(0, 8, len(times))
+    return [
+        {
+            **dict.fromkeys(POOLED.names),
+            **ROW,
+            "Dst": f"d{n}",
+            "PoolTimes": times[dealt == n].tolist(),
+            "PoolSent": 500.0 + n,
+            "Connections": int((dealt == n).sum()),
+            "BytesOut": 1_000,
+            **more,
+        }
+        for n in range(8)
+    ]
+
+
+def with_pools(rows: Sequence[Event], size: int = 1_000, **changed: Any) -> list[Event]:
+    """The rows that come out, in batches of this size."""
+    batches = pa.Table.from_pylist(list(rows), POOLED).to_batches(max_chunksize=size)
+    source = ["SrcIpAddr", "SourceTable"]
+    out = pa.schema([one for one in POOLED if not one.name.startswith("Pool")])
+    made = s._with_pools(batches, replace(RULES, **changed), source, out)
+    return [row for batch in made for row in batch.to_pylist()]
+
+
+def test_a_pool_is_told_under_its_first_destination() -> None:
+    (row,) = with_pools(of_eight(1))
+    assert (row["Dst"], row["Series"], row["Events"]) == ("d0", s.SEVERAL, 200)
+    assert row["Destinations"] == [f"d{n}" for n in range(8)]
+    assert (row["Connections"], row["BytesOut"], row["BytesIn"]) == (200, 8_000, None)
+    assert row["MedianBytes"] == 503.5
+    assert row["IntervalSeconds"] == pytest.approx(600, rel=0.05)
+
+
+def test_batches_may_end_anywhere() -> None:
+    rows = [*of_eight(1), *of_eight(2, SrcIpAddr="10.0.0.2")]
+    whole = with_pools(rows)
+    assert [row["SrcIpAddr"] for row in whole] == ["10.0.0.1", "10.0.0.2"]
+    assert with_pools(rows, size=3) == whole
+
+
+def test_what_many_hosts_call_is_not_put_together() -> None:
+    assert with_pools(of_eight(1, HostsAtDestination=4)) == []
+    assert len(with_pools(of_eight(1, HostsAtDestination=4), few_hosts=4)) == 1
+
+
+def test_a_pair_with_a_rhythm_goes_by_as_it_is() -> None:
+    known = {**dict.fromkeys(POOLED.names), **ROW, "Dst": "k", "Nats": 50.0, "Series": s.ALL}
+    rows = with_pools([*of_eight(1), known])
+    assert [(row["Dst"], row["Series"]) for row in rows] == [("k", s.ALL), ("d0", s.SEVERAL)]
+
+
+def test_two_sources_have_no_pool_together() -> None:
+    rows = of_eight(1)
+    apart = [{**row, "SrcIpAddr": f"10.0.1.{n}"} for n, row in enumerate(rows)]
+    assert with_pools(apart) == []
