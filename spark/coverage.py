@@ -34,7 +34,8 @@ def hours_of(plan: Plan, run: Run, table: str) -> list[Hour]:
 def coverage(
     plan: Plan, run: Run, copies: Mapping[str, DataFrame], read: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """Hours planned, read and missing, and what each table's lines came to.
+    """Hours planned, read and missing, what each table's lines came to, and of which of the
+    tables that the hunt itself names nothing was there.
 
     `copies`: table -> every line of the hours that were read; `read`: table -> these hours.
     """
@@ -56,6 +57,7 @@ def coverage(
         "first_data": min(filter(None, firsts), default=None),
         "last_data": max(filter(None, lasts), default=None),
         "tables": tables,
+        "tables_absent": sorted(set(run.hunt.tables) - {name for name in read if read[name]}),
     }
 
 
