@@ -138,7 +138,7 @@ def text_bytes(session: SparkSession) -> int:
     ids: set[int] = set()
     for number in range(queries.size()):
         query = queries.apply(number)
-        if "FileScan text" in query.physicalPlanDescription():
+        if "Scan text" in query.physicalPlanDescription():
             ids |= {int(one) for one in query.stages().mkString(",").split(",") if one}
     return sum(int(stages.lastStageAttempt(one).inputBytes()) for one in ids)
 
@@ -260,13 +260,13 @@ def measure(session: SparkSession, folder: Path, args: argparse.Namespace) -> It
     """The cost of a job for each number of hunts; what was warmed up before is not counted."""
     hours = land(folder, args.days, args.rows)
     write_hunts(folder / "hunts", max(args.hunts))
-    report = _job(session, folder, 0xFFFF, list(hours.values())[:-24], 2)
+    report = _job(folder, 0xFFFF, list(hours.values())[:-24], 2)
     for one in report["copies"]:
         hours[one["hour"]]["copy"] = one["path"]
-    _job(session, folder, 0xFFFE, list(hours.values()), 2)
+    _job(folder, 0xFFFE, list(hours.values()), 2)
     for hunts in args.hunts:
         read, wall, cpu = text_bytes(session), time.perf_counter(), _cpu(session)
-        _job(session, folder, hunts, list(hours.values()), hunts)
+        _job(folder, hunts, list(hours.values()), hunts)
         yield Cost(
             hunts,
             text_bytes(session) - read,
@@ -275,9 +275,7 @@ def measure(session: SparkSession, folder: Path, args: argparse.Namespace) -> It
         )
 
 
-def _job(
-    session: SparkSession, folder: Path, number: int, hours: Sequence[Json], hunts: int
-) -> Json:
+def _job(folder: Path, number: int, hours: Sequence[Json], hunts: int) -> Json:
     """Run a job to its end; its report. RuntimeError when it or one of its runs fails."""
     url = plan(folder, number, hours, hunts)
     if importlib.import_module("spark.job").main([url]) != 0:

@@ -96,7 +96,7 @@ def test_nobody_meets_what_is_listed_in_the_background(
 # --- a job ------------------------------------------------------------------------------------
 
 
-def run_job(lake: SmallLake, number: int, tables: Mapping[str, Any]) -> str:
+def run_job(lake: SmallLake, number: int, tables: dict[str, Any]) -> str:
     """A job with the hunt as it ships; its id."""
     spec = frozen(SPEC)
     declared = {name: spec[name] for name in spec if name not in ("module", "name", "guid")}
