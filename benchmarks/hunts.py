@@ -53,7 +53,7 @@ def detect(tables, references, params):
             F.min("TimeGenerated").alias("FirstSeen"),
             F.max("TimeGenerated").alias("LastSeen"),
         )
-        .filter(F.col("Events") > 3)
+        .filter(F.col("Events") > 100)
         .select(
             F.col("{key}").cast("string").alias("Key"),
             F.lit(0.6).alias("Score"),

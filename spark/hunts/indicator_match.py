@@ -29,8 +29,6 @@ References
 
 from __future__ import annotations
 
-from functools import reduce
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
@@ -258,14 +256,19 @@ def count_peers(findings: DataFrame) -> DataFrame:
 
 def measure(tables: Tables) -> DataFrame:
     """One row: hosts in the data, and the newest moment that it holds."""
-    hosts = [
-        tables[name].select("SrcIpAddr", "TimeGenerated") for name in ("NetworkSession", "Dns")
-    ]
     nobody = F.lit(None).cast("string").alias("SrcIpAddr")
-    records = [tables[name].select(nobody, "TimeGenerated") for name in LISTS]
-    return reduce(DataFrame.unionAll, [*hosts, *records]).agg(
-        F.count_distinct("SrcIpAddr").alias("HostsInData"),
-        F.max("TimeGenerated").alias("Newest"),
+    sessions, lookups = (
+        tables[name].select("SrcIpAddr", "TimeGenerated") for name in ("NetworkSession", "Dns")
+    )
+    older, stix = (tables[name].select(nobody, "TimeGenerated") for name in LISTS)
+    return (
+        sessions.unionAll(lookups)
+        .unionAll(older)
+        .unionAll(stix)
+        .agg(
+            F.count_distinct("SrcIpAddr").alias("HostsInData"),
+            F.max("TimeGenerated").alias("Newest"),
+        )
     )
 
 
