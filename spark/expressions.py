@@ -99,7 +99,7 @@ def hostname(column: str) -> Column:
 
 
 def parents(name: str) -> Column:
-    """A name, and what it lies below down to two labels: a.b.c -> [a.b.c, b.c]; ten at most."""
+    """A name and its parents of two labels or more, the last nine: a.b.c -> [a.b.c, b.c]."""
     labels = F.split(F.col(name), r"\.")
     first = F.greatest(F.lit(2), F.size(labels) - 9)
     below = F.filter(
@@ -111,7 +111,7 @@ def parents(name: str) -> Column:
         ),
         F.isnotnull,
     )
-    return F.concat(F.array(F.col(name)), below)
+    return F.when(F.col(name).isNotNull(), F.concat(F.array(F.col(name)), below))
 
 
 def url(column: str) -> Column:
