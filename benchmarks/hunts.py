@@ -298,17 +298,25 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, spark_session(Path(scratch)) as session:
         costs = list(measure(session, Path(scratch), args))
-    missed = False
     for cost in costs:
-        ratios = cost.beside(costs[0])
-        beside = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+        beside = ", ".join(f"{name} {ratio:.2f}" for name, ratio in cost.beside(costs[0]).items())
         print(
             f"{cost.hunts:3d} hunts: {cost.json_bytes / 1e6:.1f} MB of JSON, {cost.wall:.1f} s, "
             f"{cost.cpu:.1f} s CPU; beside {costs[0].hunts}: {beside}"
         )
-        missed |= any(ratios[name] > goal for name, goal in GOALS.items())
-    print(f"goals for 20 beside 1: {', '.join(f'{k} <= {v}' for k, v in GOALS.items())}")
-    return int(missed)
+    faults = missed(costs)
+    print(*(f"MISSED: {fault}" for fault in faults), sep="\n", end="\n" if faults else "")
+    return int(bool(faults))
+
+
+def missed(costs: Sequence[Cost]) -> list[str]:
+    """The goals that the job with the most hunts misses beside the first."""
+    most = max(costs, key=lambda cost: cost.hunts).beside(costs[0])
+    return [
+        f"{name} {most[name]:.2f}, at most {goal} allowed"
+        for name, goal in GOALS.items()
+        if most[name] > goal
+    ]
 
 
 if __name__ == "__main__":

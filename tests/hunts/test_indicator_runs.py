@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ Tables = Mapping[str, Any]
 @pytest.fixture(scope="module")
 def real(
     session: SparkSession, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, DataFrame]:
+) -> Iterator[Mapping[str, DataFrame]]:
     """What the hunt reads when the indicators and both captures land in one lake."""
     if not ARCHIVE.is_file():
         pytest.skip("the real logs lie beside the repository, and they are not there")
@@ -47,7 +47,10 @@ def real(
     captures = [tables_of(session, lake / one, VIEWED) for one in (RATS, BACKGROUND)]
     both = {name: captures[0][name].unionAll(captures[1][name]) for name in VIEWED}
     tables = {**tables_of(session, lake / TI, SPEC.tables), **_views(both)}
-    return {name: rows.cache() for name, rows in tables.items()}
+    cached = {name: rows.cache() for name, rows in tables.items()}
+    yield cached
+    for rows in cached.values():
+        rows.unpersist()
 
 
 def _views(rows: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
