@@ -208,11 +208,16 @@ def _hunt(
     # Kept: what is read of it next would else be planned, and run, together with the hunt.
     found = _detect(job, readings, run).persist()
     try:
-        found.count()
+        is_quiet = found.count() == 0
         marks.append(time.monotonic())
         lines = results.to_lines(found, run, job.plan.workspace_key)
         folder = job.plan.run_url(run.run_id)
-        written = results.write_findings(job.lake, folder, lines, job.plan.max_findings)
+        # Most runs find nothing: ranking and writing that is planned and compiled all the same.
+        written = (
+            results.Written((), 0, 0)
+            if is_quiet
+            else results.write_findings(job.lake, folder, lines, job.plan.max_findings)
+        )
     finally:
         found.unpersist()
     marks.append(time.monotonic())
