@@ -28,6 +28,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make flood                ten million findings by one bad threshold, through the whole product
   make soak MINUTES=30      export events without a pause: marks lost, rate, memory
   make bench-beacons        recall and false positives beside other detectors, on made logs
+  make bench-hunts          one, five and twenty hunts in a job: JSON read, wall and CPU, as ratios
   make docs                 write the generated parts of the docs again
   make lock                 resolve the pinned requirements again
   make clean                delete what `make hunt` and the tests left; $(VENV) stays
@@ -39,7 +40,7 @@ VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installe
 endef
 export HELP
 
-.PHONY: help hunt serve test proof simulate mutants killtest crashpoints fuzz flood soak year check bench-beacons docs lock clean local-set test-set
+.PHONY: help hunt serve test proof simulate mutants killtest crashpoints fuzz flood soak year check bench-beacons bench-hunts docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -88,6 +89,9 @@ soak: test-set
 
 bench-beacons: test-set
 	@$(PY) -m benchmarks.beacons --seeds "$${SEEDS:-3}" $(ARGS)
+
+bench-hunts: test-set
+	@$(PY) -m benchmarks.hunts $(ARGS)
 
 docs: test-set
 	@$(PY) -m workbench.docs

@@ -69,6 +69,8 @@ class Sweeps:
     """When a listing of the last 35 days was complete; None: the lake is not known yet."""
     resume: str = ""
     """The last place of an unfinished listing: the next turn goes on behind it."""
+    tables: tuple[str, ...] | None = None
+    """Hunted tables that are exported; None: written by a release that did not say."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ VIEWS: Mapping[str, tuple[str, ...]] = {
         "asimnetworksessionlogs",
         "vmconnection",
     ),
+    "Dns": ("dnsevents", "asimdnsactivitylogs"),
 }
 """ASIM view -> the exported tables that can feed it."""
 

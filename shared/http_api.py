@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, cast, get_args
 
@@ -260,14 +260,17 @@ def status(deployment: Deployment) -> Answer:
     marks = sum(1 for _ in records.ledger.list(MARKS))
     asked = sum(1 for _ in records.ledger.list(REQUESTS))
     runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
-    hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec)]
+    sweeps = records.the_one(Sweeps(), SWEEPS)
+    exported = sweeps.value.tables if sweeps else None
+    hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec, exported)]
     slots = sum(line["open_slots"] for line in hunts)
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
         "code_hash": deployment.settings.code_hash,
         "workspaces": list(deployment.workspaces()),
-        **_clocks(deployment),
+        "last_turn": heartbeat(deployment)["lastTurn"],
+        "last_sweep": _time(sweeps.value.recent) if sweeps else None,
         **obstacles(deployment, [kept.value for kept in jobs]),
         "idle": not (marks or asked or runs or jobs or slots or filling),
         "waiting": {"marks": marks, "requests": asked, "slots": slots},
@@ -284,14 +287,6 @@ def status(deployment: Deployment) -> Answer:
     }
 
 
-def _clocks(deployment: Deployment) -> Json:
-    sweeps = deployment.records.the_one(Sweeps(), SWEEPS)
-    return {
-        "last_turn": heartbeat(deployment)["lastTurn"],
-        "last_sweep": _time(sweeps.value.recent) if sweeps else None,
-    }
-
-
 def _job(job: Job) -> Json:
     return {
         "job_id": job.id,
@@ -303,8 +298,11 @@ def _job(job: Job) -> Json:
     }
 
 
-def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
+def _hunt_lines(
+    deployment: Deployment, spec: HuntSpec, exported: Sequence[str] | None
+) -> list[Json]:
     lines: list[Json] = []
+    lacks = schedule.lacks(spec, exported)
     for workspace in deployment.settings.workspaces:
         try:
             record = deployment.records.hunt(spec.guid, workspace).value
@@ -318,7 +316,8 @@ def _hunt_lines(deployment: Deployment, spec: HuntSpec) -> list[Json]:
                 "workspace": workspace_key(workspace),
                 "judged_until": _time(record.watermark),
                 "next_schedule": _time(record.next_fire),
-                "open_slots": schedule.open_slots(spec, record, deployment.clock()),
+                "lacks": list(lacks),
+                "open_slots": 0 if lacks else schedule.open_slots(spec, record, deployment.clock()),
                 "gaps": [
                     {"start": _time(gap.start), "end": _time(gap.end), "reason": gap.reason}
                     for gap in record.gaps

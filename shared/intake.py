@@ -147,7 +147,7 @@ def sweep(turn: Turn) -> None:
     tables = _exported(turn.deployment)
     if recent:
         _sweep_places(turn, _places(turn, tables, 2))
-        kept = records.save(kept, replace(kept.value, recent=now))
+        kept = records.save(kept, replace(kept.value, recent=now, tables=tuple(tables)))
     if _passed(kept.value.month, 4 * every, now):
         places = [place for place in _places(turn, tables, 36) if str(place) > kept.value.resume]
         last = _sweep_places(turn.part(0.5), places)

@@ -106,6 +106,17 @@ def next_fire(spec: HuntSpec, after: datetime) -> datetime | None:
     return next(CronSim(spec.schedule, after), None) if spec.schedule else None
 
 
+def lacks(spec: HuntSpec, exported: Collection[str] | None) -> tuple[str, ...]:
+    """The tables that a hunt names beside its views, when none of them is exported: it would
+    find nothing, however much lands in the tables of its views.
+
+    `exported` are the tables of the last sweep; None: not known.
+    """
+    if exported is None or not spec.views or set(spec.tables) & set(exported):
+        return ()
+    return spec.tables
+
+
 def due(
     spec: HuntSpec,
     record: HuntRecord,

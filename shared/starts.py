@@ -32,7 +32,8 @@ def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, Hunt
 
     `busy` are the ids of unfinished runs: their slots wait for them. Before the lake was listed
     once nothing starts: which slot is the newest, and what its window holds, is not known yet.
-    `seen` gets each hunt's time line as it is left.
+    A hunt that lacks its tables only remembers what lands. `seen` gets the time line of each
+    other hunt as it is left.
     """
     sweeps = turn.deployment.records.the_one(Sweeps(), SWEEPS)
     if sweeps is None or sweeps.value.month is None or paused(turn.deployment.records):
@@ -41,20 +42,24 @@ def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, Hunt
         for workspace in turn.deployment.settings.workspaces:
             if spec.status not in ("live", "shadow") or not turn.has_room():
                 continue
+            lacks = schedule.lacks(spec, sweeps.value.tables)
             try:
-                seen.append((spec, _start_slots(turn, spec, workspace, busy)))
+                record = _start_slots(turn, spec, workspace, busy, idle=bool(lacks))
+                seen.extend([] if lacks else [(spec, record)])
             except TidehuntError as error:
                 log.log(level(error), "hunt %s in %s: %s", spec.module, workspace, error)
             except Exception:
                 log.exception("hunt %s in %s: unexpected", spec.module, workspace)
 
 
-def _start_slots(turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str]) -> HuntRecord:
+def _start_slots(
+    turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str], *, idle: bool
+) -> HuntRecord:
     deployment, now = turn.deployment, turn.now()
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
         known = deployment.records.save(known, _acquainted(turn, spec, workspace, known.value))
-    kept, due = known, _due_of(turn, spec, known.value, busy)
+    kept, due = known, [] if idle else _due_of(turn, spec, known.value, busy)
     if due:
         # Events may be lost and a sweep may have met a landing half way: look before spending.
         _look_again(turn, spec, workspace, due)

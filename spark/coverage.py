@@ -32,19 +32,27 @@ def hours_of(plan: Plan, run: Run, table: str) -> list[Hour]:
 
 
 def coverage(
-    plan: Plan, run: Run, copies: Mapping[str, DataFrame], read: Mapping[str, Sequence[str]]
+    plan: Plan,
+    run: Run,
+    copies: Mapping[str, DataFrame],
+    read: Mapping[str, Sequence[str]],
+    known: dict[Any, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Hours planned, read and missing, and what each table's lines came to.
+    """Hours planned, read and missing, what each table's lines came to, and of which of the
+    tables that the hunt itself names nothing was there.
 
     `copies`: table -> every line of the hours that were read; `read`: table -> these hours.
+    `known` gets what was counted, so that another run of the same job need not count it again.
     """
+    known = {} if known is None else known
     planned = {hour.hour for table in run.sources for hour in hours_of(plan, run, table)}
     done = {hour for hours in read.values() for hour in hours}
-    tables = {
-        table: _table(plan, run, table, copies[table], set(hours))
-        for table, hours in sorted(read.items())
-        if hours
-    }
+    tables: dict[str, Any] = {}
+    for table, hours in sorted(read.items()):
+        if hours:
+            key = (table, run.window, tuple(_used(run, table)))
+            known[key] = known.get(key) or _table(plan, run, table, copies[table], set(hours))
+            tables[table] = dict(known[key])
     firsts = [found.pop("first") for found in tables.values()]
     lasts = [found.pop("last") for found in tables.values()]
     return {
@@ -56,6 +64,7 @@ def coverage(
         "first_data": min(filter(None, firsts), default=None),
         "last_data": max(filter(None, lasts), default=None),
         "tables": tables,
+        "tables_absent": sorted(set(run.hunt.tables) - {name for name in read if read[name]}),
     }
 
 

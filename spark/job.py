@@ -30,10 +30,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark import exports, results, views
-from spark.coverage import coverage, hours_of
+from spark import exports, results
+from spark.coverage import coverage
 from spark.lake import Lake
 from spark.plan import Plan, Run, parse_plan
+from spark.readings import Readings
 from spark.tables.declared import TABLES
 
 Json = dict[str, Any]
@@ -70,6 +71,10 @@ class Job:
     broken: dict[str, str] = field(default_factory=dict)
     """Table -> why it could not be copied: the runs that read it fail, the others go on."""
     timings: dict[str, float] = field(default_factory=dict)
+
+    def readings(self) -> Readings:
+        """What its runs read, once the copies are made."""
+        return Readings(self.session, self.lake, self.plan, self.copied)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,8 +162,10 @@ def run_job(job: Job) -> None:
         "timings": _rounded(job.timings),
     }
     job.lake.write(f"{job.plan.results}/report.json", json.dumps(report).encode())
-    for run in job.plan.runs:
-        _run(job, run)
+    readings = job.readings()
+    for number, run in enumerate(job.plan.runs, start=1):
+        _run(job, readings, run)
+        readings.release(job.plan.runs[number:])
 
 
 def _copy(job: Job) -> list[dict[str, Any]]:
@@ -177,14 +184,14 @@ def _copy(job: Job) -> list[dict[str, Any]]:
     return copies
 
 
-def _run(job: Job, run: Run) -> None:
+def _run(job: Job, readings: Readings, run: Run) -> None:
     """One run; what it raises fails it alone."""
     timings = dict(job.timings)
     try:
         broken = [job.broken[table] for table in run.sources if table in job.broken]
         if broken:
             raise RuntimeError("; ".join(broken))
-        written, told = _hunt(job, run, timings)
+        written, told = _hunt(job, readings, run, timings)
         ended: dict[str, Any] = {"status": "succeeded", "error": None, "coverage": told}
     except Exception as error:
         traceback.print_exc()
@@ -194,49 +201,40 @@ def _run(job: Job, run: Run) -> None:
     results.write_manifest(job.lake, job.plan, run, body, written)
 
 
-def _hunt(job: Job, run: Run, timings: dict[str, float]) -> tuple[results.Written, Json]:
+def _hunt(
+    job: Job, readings: Readings, run: Run, timings: dict[str, float]
+) -> tuple[results.Written, Json]:
     """Hunt and write the findings; fills in what each stage took, in seconds."""
     marks = [time.monotonic()]
-    copies, read = _read(job, run)
+    read = {name: readings.table(run, name) for name in run.sources}
     # Kept: what is read of it next would else be planned, and run, together with the hunt.
-    found = _detect(job, run, copies).persist()
+    found = _detect(job, readings, run).persist()
     try:
-        found.count()
+        is_quiet = found.count() == 0
         marks.append(time.monotonic())
         lines = results.to_lines(found, run, job.plan.workspace_key)
         folder = job.plan.run_url(run.run_id)
-        written = results.write_findings(job.lake, folder, lines, job.plan.max_findings)
+        # Most runs find nothing: ranking and writing that is planned and compiled all the same.
+        written = (
+            results.Written((), 0, 0)
+            if is_quiet
+            else results.write_findings(job.lake, folder, lines, job.plan.max_findings)
+        )
     finally:
         found.unpersist()
     marks.append(time.monotonic())
-    told = coverage(job.plan, run, copies, read)
+    copies = {name: reading.lines for name, reading in read.items()}
+    hours = {name: reading.hours for name, reading in read.items()}
+    told = coverage(job.plan, run, copies, hours, readings.facts)
     marks.append(time.monotonic())
     stages = ("hunt_s", "write_s", "coverage_s")
     timings.update({name: marks[n + 1] - marks[n] for n, name in enumerate(stages)})
     return written, told
 
 
-def _read(job: Job, run: Run) -> tuple[dict[str, DataFrame], dict[str, list[str]]]:
-    """Table -> every line of its copies in the window, and the hours that these are of."""
-    copies: dict[str, DataFrame] = {}
-    read: dict[str, list[str]] = {}
-    for name in run.sources:
-        if name not in TABLES:
-            raise ValueError(f"no schema is declared for table {name}")
-        made = {
-            hour.hour: hour.copy or job.copied.get((name, hour.hour), "")
-            for hour in hours_of(job.plan, run, name)
-        }
-        there = exports.existing(job.lake, made)
-        read[name] = sorted(there)
-        copies[name] = exports.read_copies(job.session, TABLES[name], sorted(there.values()))
-    return copies, read
-
-
-def _detect(job: Job, run: Run, copies: Mapping[str, DataFrame]) -> DataFrame:
-    rows = {name: _in_window(copies[name], run, TABLES[name].kept) for name in copies}
-    tables = {name: rows[name] for name in run.hunt.tables}
-    built = {view: views.build(view, rows) for view in run.hunt.views}
+def _detect(job: Job, readings: Readings, run: Run) -> DataFrame:
+    tables = {name: readings.rows(run, name) for name in run.hunt.tables}
+    built = {view: readings.view(run, view) for view in run.hunt.views}
     references = {
         name: reference(job.session, name, run.references.get(name, ()))
         for name in {*REFERENCE_COLUMNS, *run.references}
@@ -246,12 +244,6 @@ def _detect(job: Job, run: Run, copies: Mapping[str, DataFrame]) -> DataFrame:
     if not isinstance(found, DataFrame):
         raise TypeError(f"hunt {run.hunt.module} gives a {type(found).__name__}, not a DataFrame")
     return found
-
-
-def _in_window(copies: DataFrame, run: Run, kept: Sequence[str]) -> DataFrame:
-    start, end = (F.lit(moment.isoformat()).cast("timestamp") for moment in run.window)
-    inside = (F.col("TimeGenerated") >= start) & (F.col("TimeGenerated") < end)
-    return copies.filter((F.col("_Kind") == "row") & inside).select(*kept)
 
 
 def reference(session: SparkSession, name: str, entries: Sequence[Mapping[str, Any]]) -> DataFrame:

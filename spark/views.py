@@ -15,7 +15,21 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from shared import contract as c
+from spark import dns_view
 from spark.expressions import address, found, hostname, port, words
+from spark.indicator_values import indicators
+from spark.view_values import protocol, shaped, start
+
+__all__ = [
+    "DNS",
+    "NETWORK_SESSION",
+    "Params",
+    "References",
+    "Tables",
+    "build",
+    "indicators",
+    "used_columns",
+]
 
 Tables = Mapping[str, DataFrame]
 """What a hunt gets: its declared tables and views by name, cut to the window."""
@@ -53,6 +67,8 @@ NETWORK_SESSION = T.StructType(
     ]
 )
 """Every row of the view, in this order. EventStartTime is never null where TimeGenerated is not."""
+DNS = dns_view.DNS
+"""The same for Dns."""
 
 _DENIED = (
     r"^(?:deny|denied|drop|dropped|block|blocked|reject|rejected|prevent|prevented|discard|"
@@ -95,7 +111,7 @@ def _from_common_security_log(rows: DataFrame) -> DataFrame:
     return _network_session(
         rows,
         "commonsecuritylog",
-        EventStartTime=F.coalesce(_asa_start(), _start("StartTime")),
+        EventStartTime=F.coalesce(_asa_start(), start("StartTime")),
         EventVendor=words("DeviceVendor"),
         EventProduct=words("DeviceProduct"),
         EventSubType=_begins_or_ends(),
@@ -112,7 +128,7 @@ def _from_common_security_log(rows: DataFrame) -> DataFrame:
         DstHostname=F.coalesce(
             hostname("DestinationHostName"), hostname("DestinationIP"), hostname("RequestURL")
         ),
-        NetworkProtocol=_protocol("Protocol"),
+        NetworkProtocol=protocol("Protocol"),
         NetworkApplicationProtocol=words("ApplicationProtocol"),
         NetworkSessionId=session,
         SrcBytes=_not_negative("SentBytes"),
@@ -164,7 +180,7 @@ def _from_device_network_events(rows: DataFrame) -> DataFrame:
         DstHostname=F.when(inbound, hostname("DeviceName")).otherwise(
             F.coalesce(hostname("RemoteUrl"), hostname("RemoteIP"))
         ),
-        NetworkProtocol=_protocol("Protocol"),
+        NetworkProtocol=protocol("Protocol"),
         Url=F.when(words("RemoteUrl").contains("/"), words("RemoteUrl")),
     )
 
@@ -173,7 +189,7 @@ def _from_asim_network_session_logs(rows: DataFrame) -> DataFrame:
     return _network_session(
         rows,
         "asimnetworksessionlogs",
-        EventStartTime=_start("EventStartTime"),
+        EventStartTime=start("EventStartTime"),
         EventVendor=words("EventVendor"),
         EventProduct=words("EventProduct"),
         EventResult=words("EventResult"),
@@ -187,7 +203,7 @@ def _from_asim_network_session_logs(rows: DataFrame) -> DataFrame:
         DstIpAddr=F.coalesce(address("DstIpAddr"), address("DstHostname")),
         DstPortNumber=port("DstPortNumber", "DstIpAddr"),
         DstHostname=F.coalesce(hostname("DstFQDN"), hostname("DstHostname"), hostname("DstIpAddr")),
-        NetworkProtocol=_protocol("NetworkProtocol"),
+        NetworkProtocol=protocol("NetworkProtocol"),
         NetworkApplicationProtocol=words("NetworkApplicationProtocol"),
         NetworkSessionId=words("NetworkSessionId"),
         SrcBytes=_not_negative("SrcBytes"),
@@ -218,7 +234,7 @@ def _from_vm_connection(rows: DataFrame) -> DataFrame:
         DstIpAddr=address("DestinationIp"),
         DstPortNumber=port("DestinationPort", "DestinationIp"),
         DstHostname=F.when(outbound, hostname("RemoteName")).otherwise(hostname("Computer")),
-        NetworkProtocol=_protocol("Protocol"),
+        NetworkProtocol=protocol("Protocol"),
         NetworkSessionId=words("ConnectionId"),
         SrcBytes=_not_negative("BytesSent"),
         DstBytes=_not_negative("BytesReceived"),
@@ -226,42 +242,11 @@ def _from_vm_connection(rows: DataFrame) -> DataFrame:
 
 
 def _network_session(rows: DataFrame, table: str, **values: Column) -> DataFrame:
-    """The view's columns from a table's rows; what is not given is null."""
-    given = {
-        "TimeGenerated": F.col("TimeGenerated"),
-        "EventStartTime": F.col("TimeGenerated"),
-        "EventCount": F.lit(1),
-        "SourceTable": F.lit(table),
-        **values,
-    }
-    given["EventCount"] = F.coalesce(given["EventCount"], F.lit(1))
-    return rows.select(
-        *(
-            given.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name)
-            for field in NETWORK_SESSION.fields
-        )
-    )
-
-
-def _start(column: str) -> Column:
-    """When a session began, if the log says so in the same clock as TimeGenerated."""
-    seconds = F.col("TimeGenerated").cast("double") - F.col(column).cast("double")
-    same_clock = seconds.between(-60, 31 * 86_400)
-    return F.when(same_clock, F.col(column)).otherwise(F.col("TimeGenerated"))
+    return shaped(rows, NETWORK_SESSION, table, values)
 
 
 def _says_denied(column: str) -> Column:
     return F.coalesce(F.lower(F.trim(column)).rlike(_DENIED), F.lit(False))
-
-
-def _protocol(column: str) -> Column:
-    text = F.upper(words(column))
-    return (
-        F.when(text == "6", "TCP")
-        .when(text == "17", "UDP")
-        .when(text == "1", "ICMP")
-        .otherwise(text)
-    )
 
 
 def _positive(number: Column) -> Column:
@@ -279,6 +264,7 @@ _SOURCES: Mapping[str, Mapping[str, Callable[[DataFrame], DataFrame]]] = {
         "asimnetworksessionlogs": _from_asim_network_session_logs,
         "vmconnection": _from_vm_connection,
     },
+    "Dns": dns_view.SOURCES,
 }
 _USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "NetworkSession": {
@@ -301,4 +287,5 @@ _USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "LinksEstablished", "BytesSent", "BytesReceived",
         ),
     },
+    "Dns": dns_view.USED,
 }  # fmt: skip

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 STATE = "tidehuntstate.dfs.core.windows.net"
 EXPORTS = "tidehuntexports.dfs.core.windows.net"
 TABLES = (
+    "asimdnsactivitylogs",
     "asimnetworksessionlogs",
     "commonsecuritylog",
     "devicenetworkevents",
+    "dnsevents",
+    "threatintelindicators",
+    "threatintelligenceindicator",
     "vmconnection",
 )
 

@@ -16,6 +16,7 @@ from shared.contract import day_key, day_start
 from shared.errors import Transient
 from shared.hunt_specs import tables_of
 from shared.model import HuntSpec, Json
+from shared.schedule import lacks
 from workbench import readback
 from workbench.landing import Landing, land
 from workbench.machine import Machine
@@ -218,10 +219,10 @@ def windows_to_cover(days: set[str], lookback_days: int) -> list[str]:
 
 
 def ask_runs(hunt: Hunt, specs: Sequence[HuntSpec]) -> list[str]:
-    """Post the ad-hoc runs that cover a landing; their ids."""
+    """Post the ad-hoc runs that cover a landing; their ids. None for hunts that lack tables."""
     run_ids = []
     for workspace, tables in sorted(hunt.landing.days.items()):
-        for spec in specs:
+        for spec in (one for one in specs if not lacks(one, tables)):
             days = set().union(*(tables.get(table, set()) for table in tables_of(spec)))
             for end in windows_to_cover(days, spec.lookback_days):
                 run_ids.append(_ask_run(hunt, spec, workspace, end))

@@ -56,7 +56,7 @@ def found(text: Column, pattern: str) -> Column:
     return F.when(match != "", match)
 
 
-def address(column: str) -> Column:
+def address(column: str | Column) -> Column:
     """The IP address in a column: no port, brackets or zone; IPv6 written out in eight groups.
 
     Null for host names, words and the unspecified address.
@@ -65,6 +65,12 @@ def address(column: str) -> Column:
     lower = F.lower(text)
     v6 = F.when(lower.contains(":"), _written_out(F.regexp_extract(lower, _IPV6, 1)))
     return F.when(text.rlike(_PLAIN), text).otherwise(F.coalesce(found(lower, _IPV4), v6))
+
+
+def addresses(text: str) -> Column:
+    """Every IP address in a text that strings them together, as answers of DNS do; each once."""
+    pieces = F.split(F.col(text), r"[\s,;\"'\[\]]+")
+    return F.array_distinct(F.filter(F.transform(pieces, address), F.isnotnull))
 
 
 def _written_out(v6: Column) -> Column:
@@ -79,6 +85,31 @@ def _written_out(v6: Column) -> Column:
 def hostname(column: str) -> Column:
     """The host name in a column that holds a name, `name:port` or a URL; null for addresses."""
     return found(F.lower(words(column)), _HOST)
+
+
+def parents(name: str) -> Column:
+    """A name and its parents of two labels or more, the last nine: a.b.c -> [a.b.c, b.c]."""
+    labels = F.split(F.col(name), r"\.")
+    first = F.greatest(F.lit(2), F.size(labels) - 9)
+    below = F.filter(
+        F.transform(
+            F.sequence(first, F.greatest(first, F.size(labels) - 1)),
+            lambda n: F.when(
+                n < F.size(labels), F.array_join(F.slice(labels, n, F.size(labels)), ".")
+            ),
+        ),
+        F.isnotnull,
+    )
+    return F.when(F.col(name).isNotNull(), F.concat(F.array(F.col(name)), below))
+
+
+def url(column: str) -> Column:
+    """A URL without scheme, user, fragment and last slashes; the host is in lower case."""
+    text = F.regexp_replace(words(column), r"(?i)^(?:[a-z][a-z0-9+.-]*://)+(?:[^/?#@]*@)?", "")
+    bare = F.regexp_replace(text, r"(?s)/*(?:#.*)?$", "")
+    host = F.lower(F.regexp_extract(bare, r"^[^/?]*", 0))
+    rest = bare.substr(F.length(host) + 1, F.length(bare))
+    return F.when(host != "", F.concat(host, rest))
 
 
 def port(column: str, beside: str | None = None) -> Column:

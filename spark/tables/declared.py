@@ -6,18 +6,26 @@ from collections.abc import Mapping
 
 from spark.tables import (
     Table,
+    asimdnsactivitylogs,
     asimnetworksessionlogs,
     commonsecuritylog,
     devicenetworkevents,
+    dnsevents,
+    threatintelindicators,
+    threatintelligenceindicator,
     vmconnection,
 )
 
 TABLES: Mapping[str, Table] = {
     module.TABLE.name: module.TABLE
     for module in (
+        asimdnsactivitylogs,
         asimnetworksessionlogs,
         commonsecuritylog,
         devicenetworkevents,
+        dnsevents,
+        threatintelindicators,
+        threatintelligenceindicator,
         vmconnection,
     )
 }

@@ -194,3 +194,43 @@ def test_is_allowed(session: SparkSession) -> None:
         }
     )
     assert [row for row in drawn.collect() if row.Allowed != row.Expected] == []
+
+
+# --- what lookups and indicators hold -----------------------------------------------------------
+
+
+def test_addresses(session: SparkSession) -> None:
+    cases = [
+        (("192.0.2.1,192.0.2.2;192.0.2.1",), ["192.0.2.1", "192.0.2.2"]),
+        (('["cdn.example", "192.0.2.9", "2001:DB8::7"]',), ["192.0.2.9", "2001:db8:0:0:0:0:0:7"]),
+        (("a.example, ::ffff:192.0.2.3",), ["192.0.2.3"]),
+        (("no address",), []),
+        (("",), []),
+        ((None,), None),
+    ]
+    check(session, "V string", cases, x.addresses("V"))
+
+
+def test_parents(session: SparkSession) -> None:
+    deep = ".".join("abcdefghijkl")
+    cases = [
+        (("a.b.evil.example",), ["a.b.evil.example", "b.evil.example", "evil.example"]),
+        (("evil.example",), ["evil.example"]),
+        (("localhost",), ["localhost"]),
+        ((deep,), [deep, *(".".join("abcdefghijkl"[n:]) for n in range(2, 11))]),
+        ((None,), None),
+    ]
+    check(session, "V string", cases, x.parents("V"))
+
+
+def test_url(session: SparkSession) -> None:
+    cases = [
+        (("https://Evil.Example/A/b/?Q=1#part",), "evil.example/A/b/?Q=1"),
+        (("http://http://192.0.2.1/",), "192.0.2.1"),
+        (("hxxp://u:p@evil.example:8080",), "evil.example:8080"),
+        (("evil.example/a/",), "evil.example/a"),
+        (("NULL",), None),
+        (("http://",), None),
+        ((None,), None),
+    ]
+    check(session, "V string", cases, x.url("V"))

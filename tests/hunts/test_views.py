@@ -1,4 +1,4 @@
-"""Views: what four tables write in ways of their own is one shape, clean, in NetworkSession."""
+"""Views: what tables write in ways of their own is one shape, clean, in each view."""
 
 from __future__ import annotations
 
@@ -88,10 +88,38 @@ MACHINE_SEEN = """
     2026-03-02 12:03:00 | 1          | VM-1 | 10.0.0.2  |             |                | 10.0.0.1    | 22            | vm-1           | TCP             | c-2              |
 """  # noqa: E501
 
+LOOKUPS = """
+    TimeGenerated       | Computer | SubType     | EventId | ClientIP            | Name                   | QueryType | IPAddresses          | ResultCode | Result
+    2026-03-02 12:00:00 | dns-1    | LookupQuery | 257     | 10.0.0.1            | C2.Example.NET.        | A         | 203.0.113.9,2001:DB8::7 | 0       | NOERROR
+    2026-03-02 12:00:01 | dns-1    | LookupQuery | 256     | [2001:DB8::1]:50002 | t+/x.tunnel.example    | NULL      |                      |            |
+    2026-03-02 12:00:02 | dns-1    |             | 257     | pc-1                | gone.example           | A         |                      | 3          | NXDOMAIN
+    2026-03-02 12:00:03 | dns-1    | Dynamic     | 260     | 10.0.0.1            | pc-2.example           | A         | 10.0.0.2             | 0          | NOERROR
+"""  # noqa: E501
+LOOKUPS_SEEN = """
+    EventStartTime      | EventSubType | EventResult | Dvc   | SrcIpAddr            | SrcHostname | DnsQuery            | DnsQueryTypeName | DnsResponseCodeName | DnsResponseName
+    2026-03-02 12:00:00 | response     | Success     | dns-1 | 10.0.0.1             |             | c2.example.net      | A                | NOERROR             | 203.0.113.9,2001:DB8::7
+    2026-03-02 12:00:01 | request      | NA          | dns-1 | 2001:db8:0:0:0:0:0:1 |             | t+/x.tunnel.example | NULL             |                     |
+    2026-03-02 12:00:02 | response     | Failure     | dns-1 |                      | pc-1        | gone.example        | A                | NXDOMAIN            |
+"""  # noqa: E501
+ASIM_DNS = """
+    TimeGenerated       | EventStartTime      | EventSubType | EventResult | EventCount | DvcHostname | Dvc | SrcIpAddr       | SrcPortNumber | SrcHostname | DstIpAddr | DstPortNumber | NetworkProtocol | DnsQuery | DnsQueryType | DnsQueryTypeName | DnsResponseCodeName | EventResultDetails | DnsResponseName            | TransactionIdHex
+    2026-03-02 12:00:00 | 2026-03-02 11:59:59 | Response     | Success     | 2          | NULL        | s-1 | 10.0.0.1:5353   |               | PC-1        | 10.0.0.53 | 53            | UDP             | A.Example | 1           | A                | NOERROR             | x                  | ["b.example", "192.0.2.9"] | 7c67
+    2026-03-02 12:00:01 |                     | request      | NA          |            | s-2         |     | [fe80::1]:5353  |               | null        |           |               | 17              | NULL     | 10           | NULL             |                     | NA                 | null                       |
+    2026-03-02 12:00:02 |                     | request      | NA          | 1          | s-2         |     | pc-2            | 99            |             |           |               |                 | .        | 65281        |                  |                     |                    |                            |
+"""  # noqa: E501
+ASIM_DNS_SEEN = """
+    EventStartTime      | EventSubType | EventResult | EventCount | Dvc | SrcIpAddr            | SrcPortNumber | SrcHostname | DstIpAddr | NetworkProtocol | DnsQuery  | DnsQueryTypeName | DnsResponseCodeName | DnsResponseName            | DnsSessionId
+    2026-03-02 11:59:59 | response     | Success     | 2          | s-1 | 10.0.0.1             | 5353          | pc-1        | 10.0.0.53 | UDP             | a.example | A                | NOERROR             | ["b.example", "192.0.2.9"] | 7c67
+    2026-03-02 12:00:01 | request      | NA          | 1          | s-2 | fe80:0:0:0:0:0:0:1   | 5353          |             |           | UDP             |           | NULL             | NA                  |                            |
+    2026-03-02 12:00:02 | request      | NA          | 1          | s-2 |                      | 99            | pc-2        |           |                 |           | TYPE65281        |                     |                            |
+"""  # noqa: E501
+
 
 @pytest.mark.parametrize(
     ("name", "written", "seen"),
     [
+        pytest.param("dnsevents", LOOKUPS, LOOKUPS_SEEN, id="dnsevents"),
+        pytest.param("asimdnsactivitylogs", ASIM_DNS, ASIM_DNS_SEEN, id="asimdnsactivitylogs"),
         pytest.param("commonsecuritylog", COMMON, COMMON_SEEN, id="commonsecuritylog"),
         pytest.param("commonsecuritylog", ASA, ASA_SEEN, id="an ASA's pairs of rows"),
         pytest.param("devicenetworkevents", DEVICE, DEVICE_SEEN, id="devicenetworkevents"),
@@ -100,11 +128,13 @@ MACHINE_SEEN = """
     ],
 )
 def test_rows_come_out_clean(session: SparkSession, name: str, written: str, seen: str) -> None:
-    view = views.build("NetworkSession", {name: table(session, TABLES[name].schema, written)})
-    expected = table(session, views.NETWORK_SESSION, seen)
+    of = "Dns" if name in VIEWS["Dns"] else "NetworkSession"
+    shape = views.DNS if of == "Dns" else views.NETWORK_SESSION
+    view = views.build(of, {name: table(session, TABLES[name].schema, written)})
+    expected = table(session, shape, seen)
     drawn = [cell.strip() for cell in seen.strip().splitlines()[0].split("|")]
     assert in_order(view.select(drawn)) == in_order(expected.select(drawn))
-    assert columns(view.schema) == columns(views.NETWORK_SESSION)
+    assert columns(view.schema) == columns(shape)
     assert {row.SourceTable for row in view.select("SourceTable").collect()} == {name}
 
 
@@ -142,6 +172,15 @@ def test_what_is_no_view_is_an_error() -> None:
         views.build("NoSuchView", {})
 
 
-@pytest.mark.parametrize("name", VIEWS["NetworkSession"])
-def test_the_used_columns_are_kept_in_the_copy(name: str) -> None:
-    assert set(views.used_columns("NetworkSession", name)) <= set(TABLES[name].kept)
+@pytest.mark.parametrize(
+    ("view", "name"), [(view, name) for view, names in VIEWS.items() for name in names]
+)
+def test_the_used_columns_are_kept_in_the_copy(view: str, name: str) -> None:
+    assert set(views.used_columns(view, name)) <= set(TABLES[name].kept)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_columns_of_a_copy_are_declared_once(name: str) -> None:
+    kept = TABLES[name].kept
+    assert kept[0] == "TimeGenerated" and len(set(kept)) == len(kept)
+    assert set(kept) <= set(TABLES[name].known)

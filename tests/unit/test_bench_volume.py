@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.flood.__main__ import Outcome
+from benchmarks.hunts import Cost, missed
 from benchmarks.process import cpu_seconds, held_bytes, peak_bytes
 from benchmarks.soak import Soak, lost
 from shared import contract as c
@@ -94,3 +95,10 @@ def test_memory_that_grows_is_a_slope_and_the_start_is_none() -> None:
 def test_a_process_tells_what_it_uses() -> None:
     held, used = held_bytes(os.getpid()), cpu_seconds(os.getpid())
     assert 10**6 < held <= peak_bytes(os.getpid()) * 1.1 and 0 < used < 10**6
+
+
+def test_many_hunts_beside_one_are_ratios_and_a_goal_that_is_missed_is_told() -> None:
+    one, twenty = Cost(1, 100, 10.0, 4.0), Cost(20, 104, 41.0, 12.0)
+    assert twenty.beside(one) == {"bytes": 1.04, "wall": 4.1, "cpu": 3.0}
+    assert missed([one, Cost(5, 200, 1.0, 1.0), twenty]) == ["wall 4.10, at most 4.0 allowed"]
+    assert missed([one, Cost(20, 100, 39.0, 39.0)]) == []

@@ -12,6 +12,7 @@ import pytest
 from shared import contract as c
 from shared import requests
 from shared.errors import Transient
+from shared.http_api import status
 from shared.model import HuntSpec, Param
 from tests.unit import house
 from tests.unit.house import (
@@ -104,6 +105,32 @@ def test_a_hunt_that_comes_with_new_data_knows_the_older_as_well() -> None:
     assert [(gap.start, gap.reason) for gap in record.gaps] == [
         (day_window("20260308").start, "before the first run")
     ]
+
+
+def test_a_hunt_lacks_the_tables_that_it_names_beside_its_views_until_one_is_exported() -> None:
+    """Its views have data, and it would find nothing without a list: its time line goes on."""
+    match = spec(
+        module="matching", guid=OTHER_GUID, views=("NetworkSession",), tables=("listone", "listtwo")
+    )
+    home = house.build([spec(), match], settle_seconds="0", coalesce_seconds="7200")
+    home.land(["2026030801", "2026030923"])
+    home.tick()
+    assert [run.hunt for run in home.runs().values()] == ["beaconing"]
+    told = {line["hunt"]: line for line in status(home.deployment)[1]["hunts"]}
+    assert (told["matching"]["lacks"], told["matching"]["open_slots"]) == (
+        ["listone", "listtwo"],
+        0,
+    )
+    assert told["beaconing"]["lacks"] == []
+    before = home.wire.calls
+    home.tick()
+    assert home.wire.calls - before < 30  # it costs no listing of its own
+    home.land(["2026030922"], table="listtwo")
+    home.tick(20)
+    assert sorted(run.hunt for run in home.runs().values()) == ["beaconing", "matching"]
+    assert all(run.slot == day_window("20260309") for run in home.runs().values())
+    gaps = home.deployment.records.hunt(OTHER_GUID, WORKSPACE).value.gaps
+    assert [gap.reason for gap in gaps] == ["before the first run"]
 
 
 def test_nothing_starts_before_the_lake_was_listed_once() -> None:

@@ -49,6 +49,11 @@ def _one(entry: Json) -> Html:
     ]
     if rows:
         parts.append(data_table("Tables of this run", _HEADS, rows, numeric=range(1, 6)))
+    if absent := items(entry.get("tables_absent")):
+        names = ", ".join(clean(name, 60) for name in absent[:30])
+        parts.append(
+            el("p", f"The hunt reads it, but the window has none of it: {names}.", cls="notice")
+        )
     if ignored := items(entry.get("ignored_tables")):
         names = ", ".join(clean(name, 60) for name in ignored[:30])
         parts.append(el("p", f"Exported, but no hunt reads it: {names}.", cls="notice"))

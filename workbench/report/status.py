@@ -37,6 +37,8 @@ def _lines(told: Json) -> Iterator[str]:
     for hunt in told["hunts"]:
         name = f"hunt {hunt['hunt']} {hunt['version']} ({hunt['status']})"
         yield f"{name} on {hunt['workspace']}: {_judged(hunt)}"
+        if hunt["lacks"]:
+            yield f"  does not start until one of these is exported: {', '.join(hunt['lacks'])}"
     for fault in told["hunt_faults"]:
         yield f"hunt left out: {fault}"
     if told["ignored_tables"]:

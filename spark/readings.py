@@ -1,0 +1,99 @@
+"""What a job reads, once for all of its runs that look at the same window.
+
+A table's folders are listed once and its coverage is counted once. A view that several runs share
+is kept, up to a size: what makes it clean costs more than a hunt that reads a few columns of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from shared import contract as c
+from spark import exports, views
+from spark.coverage import hours_of
+from spark.lake import Lake
+from spark.plan import Plan, Run
+from spark.tables.declared import TABLES
+
+KEPT_BYTES = 20_000_000_000
+"""JSON that a kept view was made of at most, some 2 GB when it is kept. More than that is read
+anew by each run, which the disks of a pool hold out and a full disk would not."""
+Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A table in a window: every line of its copies, and the hours that these are of."""
+
+    lines: DataFrame
+    hours: tuple[str, ...]
+
+
+@dataclass
+class Readings:
+    """The readings of one job. `copied`: (table, hour) -> URL of the copy that this job made."""
+
+    session: SparkSession
+    lake: Lake
+    plan: Plan
+    copied: Mapping[tuple[str, str], str]
+    facts: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    """What coverage knows already: see `coverage`."""
+    _tables: dict[tuple[str, Window], Reading] = field(default_factory=dict)
+    _views: dict[tuple[str, Window], DataFrame] = field(default_factory=dict)
+
+    def table(self, run: Run, name: str) -> Reading:
+        """A table in the run's window. ValueError when no schema is declared for it."""
+        if name not in TABLES:
+            raise ValueError(f"no schema is declared for table {name}")
+        key = (name, run.window)
+        if key not in self._tables:
+            self._tables[key] = self._read(run, name)
+        return self._tables[key]
+
+    def _read(self, run: Run, name: str) -> Reading:
+        made = {
+            hour.hour: hour.copy or self.copied.get((name, hour.hour), "")
+            for hour in hours_of(self.plan, run, name)
+        }
+        there = exports.existing(self.lake, made)
+        lines = exports.read_copies(self.session, TABLES[name], sorted(there.values()))
+        return Reading(lines, tuple(sorted(there)))
+
+    def rows(self, run: Run, name: str) -> DataFrame:
+        """The table's rows inside of the window, with the columns that hunts use."""
+        return _in_window(self.table(run, name).lines, run.window, TABLES[name].kept)
+
+    def view(self, run: Run, name: str) -> DataFrame:
+        """A view over the tables that feed it, inside of the window."""
+        key = (name, run.window)
+        if key not in self._views:
+            built = views.build(name, {table: self.rows(run, table) for table in c.VIEWS[name]})
+            shared = self._wanted(self.plan.runs, key) > 1 and self._bytes(run, name) <= KEPT_BYTES
+            self._views[key] = built.persist(StorageLevel.MEMORY_AND_DISK) if shared else built
+        return self._views[key]
+
+    def release(self, left: Sequence[Run]) -> None:
+        """Let go of the views that none of the runs that are left will look at."""
+        for key in [key for key in self._views if not self._wanted(left, key)]:
+            self._views.pop(key).unpersist()
+
+    def _wanted(self, runs: Sequence[Run], key: tuple[str, Window]) -> int:
+        return sum(key[0] in run.hunt.views and run.window == key[1] for run in runs)
+
+    def _bytes(self, run: Run, view: str) -> int:
+        hours = (hours_of(self.plan, run, table) for table in c.VIEWS[view])
+        return sum(hour.bytes for of_table in hours for hour in of_table)
+
+
+def _in_window(lines: DataFrame, window: Window, kept: Sequence[str]) -> DataFrame:
+    start, end = (F.lit(moment.isoformat()).cast("timestamp") for moment in window)
+    inside = (F.col("TimeGenerated") >= start) & (F.col("TimeGenerated") < end)
+    return lines.filter((F.col("_Kind") == "row") & inside).select(*kept)

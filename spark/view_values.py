@@ -1,0 +1,49 @@
+"""What the views have in common: their shape, and values that several tables write alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from spark.expressions import words
+
+
+def shaped(
+    rows: DataFrame, schema: T.StructType, table: str, values: Mapping[str, Column]
+) -> DataFrame:
+    """A view's columns from a table's rows; what is not given is null."""
+    given = {
+        "TimeGenerated": F.col("TimeGenerated"),
+        "EventStartTime": F.col("TimeGenerated"),
+        "EventCount": F.lit(1),
+        "SourceTable": F.lit(table),
+        **values,
+    }
+    given["EventCount"] = F.coalesce(given["EventCount"], F.lit(1))
+    return rows.select(
+        *(
+            given.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name)
+            for field in schema.fields
+        )
+    )
+
+
+def start(column: str) -> Column:
+    """When an event began, if the log says so in the same clock as TimeGenerated."""
+    seconds = F.col("TimeGenerated").cast("double") - F.col(column).cast("double")
+    same_clock = seconds.between(-60, 31 * 86_400)
+    return F.when(same_clock, F.col(column)).otherwise(F.col("TimeGenerated"))
+
+
+def protocol(column: str) -> Column:
+    """TCP, UDP or ICMP, also where the log has the number."""
+    text = F.upper(words(column))
+    return (
+        F.when(text == "6", "TCP")
+        .when(text == "17", "UDP")
+        .when(text == "1", "ICMP")
+        .otherwise(text)
+    )
