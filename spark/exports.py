@@ -66,13 +66,14 @@ class Copied:
     bytes: int
 
 
-def copy_stale(session: SparkSession, lake: Lake, plan: Plan, table: Table) -> list[Copied]:
-    """Copy the hours of a table whose blobs changed since they were last copied.
+def copy_stale(
+    session: SparkSession, lake: Lake, plan: Plan, table: Table, stale: Mapping[str, Hour]
+) -> list[Copied]:
+    """Copy these hours of a table: blobs changed since they were copied, or the copy is gone.
 
     Hours whose folders are gone by now are left out. Raises whatever Spark raises.
     """
-    stale = {hour.hour: hour for hour in plan.hours(table.name) if hour.copy is None}
-    folders = [url for url in _folders(plan, table.name) if lake.exists(url)]
+    folders = [url for url in _folders(plan, table.name, stale) if lake.exists(url)]
     if not folders:
         return []
     lines = read_lines(session, folders, sorted(stale))
@@ -109,16 +110,6 @@ def read_copies(session: SparkSession, table: Table, folders: Sequence[str]) -> 
     return reader.parquet(*folders)
 
 
-def existing(lake: Lake, copies: Mapping[str, str]) -> dict[str, str]:
-    """Those of the copies (hour -> URL of its folder) that are still there.
-
-    One listing for all hours that one job made of a table.
-    """
-    parents = {url.rpartition("/")[0] for url in copies.values() if url}
-    there = {f"{parent}/{name}" for parent in parents for name in lake.names(parent)}
-    return {hour: url for hour, url in copies.items() if url.rstrip("/") in there}
-
-
 def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[str]) -> DataFrame:
     """The lines of the export blobs below these folders that belong to these hours.
 
@@ -140,7 +131,7 @@ def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[st
     )
     has_mark = F.col("value").startswith("\ufeff")
     return lines.select(
-        _hour().alias("Hour"),
+        hour_of_blob().alias("Hour"),
         F.when(has_mark, F.col("value").substr(2, LONGEST_LINE))
         .otherwise(F.col("value"))
         .alias("Line"),
@@ -167,7 +158,8 @@ def parse_lines(lines: DataFrame, table: Table, one_in: int = 1) -> DataFrame:
     )
 
 
-def _hour() -> Column:
+def hour_of_blob() -> Column:
+    """The hour key that a line's blob belongs to."""
     return F.regexp_replace("_Blob", _HOUR, "$1$2$3$4")
 
 
@@ -207,7 +199,7 @@ def per_blob(copies: DataFrame, *more: Column) -> DataFrame:
             F.max("_BlobBytes").alias("Bytes"),
             *more,
         )
-        .withColumn("Hour", _hour())
+        .withColumn("Hour", hour_of_blob())
     )
 
 
@@ -239,22 +231,22 @@ def _one_in(hours: Iterable[Hour]) -> int:
     return 1 + sum(hour.bytes for hour in hours) // EXAMINED_BYTES
 
 
-def _folders(plan: Plan, table: str) -> list[str]:
+def _folders(plan: Plan, table: str, stale: Collection[str]) -> list[str]:
     """Day folders, or hour folders where most of a day's hours are copied already.
 
     Listing a day costs as much as listing an hour, reading it does not.
     """
-    days: dict[str, list[Hour]] = defaultdict(list)
+    days: dict[str, list[str]] = defaultdict(list)
     for hour in plan.hours(table):
-        days[hour.hour[:8]].append(hour)
+        days[hour.hour[:8]].append(hour.hour)
     root = f"abfss://{c.export_container(table)}@{plan.exports_host}"
     folders = []
     for day, hours in sorted(days.items()):
-        stale = [hour.hour for hour in hours if hour.copy is None]
-        if 2 * len(stale) > len(hours):
+        changed = [hour for hour in hours if hour in stale]
+        if 2 * len(changed) > len(hours):
             folders.append(f"{root}/{c.export_day_folder(plan.workspace, day)}")
         else:
-            folders += [f"{root}/{c.export_hour_folder(plan.workspace, hour)}" for hour in stale]
+            folders += [f"{root}/{c.export_hour_folder(plan.workspace, hour)}" for hour in changed]
     return folders
 
 

@@ -1,11 +1,11 @@
-"""A job: plan -> claim -> copy what is stale -> read -> hunt -> write. The only order of I/O.
+"""A job: plan -> claim -> copy what is stale, merge -> read -> hunt -> write: the order of I/O.
 
 One argument: the URL of plan.json. Exit codes: 0 every run has its manifest, 2 the plan cannot be
 used, 3 somebody else has started this job, 4 the deadline has passed. With 2 and 3 nothing is
 written.
 
     claim.json                 first, created once: a second starter of the same job exits
-    report.json                the hours that were copied, and tables that could not be
+    report.json                hours that were copied, days merged, folders lost and removed
     runs/<run id>/part-*.jsonl findings, best first; withheld/ holds what is above the cap
     runs/<run id>/manifest.json last, under its final name: the run's results are complete
 """
@@ -30,7 +30,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark import exports, results, views
+from spark import exports, merging, results, views
+from spark.copies import Copies, choose, look, read_chosen
 from spark.coverage import coverage, hours_of
 from spark.lake import Lake
 from spark.plan import Plan, Run, parse_plan
@@ -54,6 +55,7 @@ REFERENCE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allow_list": ("destination", "port", "source", "owner", "reason", "expires"),
 }
 """Reference lists that every hunt can count on, and columns that they always have; all text."""
+NOTHING = Copies({}, ())
 
 
 @dataclass
@@ -63,8 +65,8 @@ class Job:
     session: SparkSession
     lake: Lake
     plan: Plan
-    copied: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(table, hour) -> URL of the copy that this job made."""
+    copies: dict[str, Copies] = field(default_factory=dict)
+    """Table -> what there is of its copy, with what this job made."""
     broken: dict[str, str] = field(default_factory=dict)
     """Table -> why it could not be copied: the runs that read it fail, the others go on."""
     timings: dict[str, float] = field(default_factory=dict)
@@ -145,12 +147,12 @@ def watch_deadline(plan: Plan, began: datetime) -> None:
 def run_job(job: Job) -> None:
     """Copy, report, then every run by itself: each ends in a manifest."""
     began = time.monotonic()
-    copies = _copy(job)
+    done = _copy(job)
     job.timings["copy_s"] = time.monotonic() - began
     report = {
         "schema": 1,
         "job_id": job.plan.job_id,
-        "copies": copies,
+        **done,
         "broken": job.broken,
         "timings": _rounded(job.timings),
     }
@@ -159,20 +161,37 @@ def run_job(job: Job) -> None:
         _run(job, run)
 
 
-def _copy(job: Job) -> list[dict[str, Any]]:
-    copies: list[dict[str, Any]] = []
+def _copy(job: Job) -> dict[str, list[Any]]:
+    """Bring the columnar copy of each table up to date; what was done, for the report."""
+    done: dict[str, list[Any]] = {"copies": [], "merged": [], "lost": [], "removed": []}
     for name in sorted({table for run in job.plan.runs for table in run.sources}):
         if name not in TABLES or not job.plan.hours(name):
             continue
         try:
-            made = exports.copy_stale(job.session, job.lake, job.plan, TABLES[name])
+            there = look(job.lake, job.plan, name)
+            stale = there.stale(job.plan.hours(name))
+            made = exports.copy_stale(job.session, job.lake, job.plan, TABLES[name], stale)
         except Exception as error:
             job.broken[name] = f"{name} cannot be copied: {_said(error)}"
             _log(job.broken[name])
             continue
-        copies.extend(vars(one) for one in made)
-        job.copied.update({(name, one.hour): one.path for one in made})
-    return copies
+        job.copies[name] = there.adding({one.hour: one.path for one in made})
+        done["copies"] += map(vars, made)
+        done["lost"] += there.lost
+        _keep_up(job, name, done)
+    return done
+
+
+def _keep_up(job: Job, name: str, done: dict[str, list[Any]]) -> None:
+    """Merge days and remove what is left; no run waits for it, and none fails with it."""
+    session, lake, plan = job.session, job.lake, job.plan
+    try:
+        merged = merging.merge_days(session, lake, plan, TABLES[name], job.copies[name])
+        job.copies[name] = job.copies[name].merging(merged)
+        done["merged"] += map(vars, merged)
+        done["removed"] += merging.remove_left(lake, plan, name)
+    except Exception as error:
+        _log(f"{name} is not merged: {_said(error)}")
 
 
 def _run(job: Job, run: Run) -> None:
@@ -221,13 +240,10 @@ def _read(job: Job, run: Run) -> tuple[dict[str, DataFrame], dict[str, list[str]
     for name in run.sources:
         if name not in TABLES:
             raise ValueError(f"no schema is declared for table {name}")
-        made = {
-            hour.hour: hour.copy or job.copied.get((name, hour.hour), "")
-            for hour in hours_of(job.plan, run, name)
-        }
-        there = exports.existing(job.lake, made)
-        read[name] = sorted(there)
-        copies[name] = exports.read_copies(job.session, TABLES[name], sorted(there.values()))
+        wanted = [hour.hour for hour in hours_of(job.plan, run, name)]
+        chosen = choose(job.copies.get(name, NOTHING), wanted)
+        read[name] = list(chosen.hours)
+        copies[name] = read_chosen(job.session, TABLES[name], chosen)
     return copies, read
 
 
