@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from shared import contract as c
@@ -117,9 +117,17 @@ def _tables(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
     for table, needed in wanted.items():
         refresh(turn, job.workspace, table, sorted({hour[:8] for hour in needed}))
     # A run that its first job did not end is not put at risk by what can wait.
-    first = all(run.attempt <= 1 for run in runs)
+    most = DAYS_A_JOB if all(run.attempt <= 1 for run in runs) else 0
+    settings = turn.deployment.settings
+    alive = timedelta(seconds=settings.queue_deadline_seconds + settings.run_deadline_seconds)
     return {
-        table: _table(turn, _days(turn.deployment, job.workspace, table, hours), hours, first)
+        table: table_plan(
+            _days(turn.deployment, job.workspace, table, hours),
+            hours,
+            now=turn.now(),
+            unread_since=turn.now() - alive - MARGIN,
+            most_merges=most,
+        )
         for table, hours in sorted(wanted.items())
     }
 
@@ -136,13 +144,20 @@ def _days(
     return days
 
 
-def _table(turn: Turn, days: Sequence[DayRecord], wanted: set[str], first: bool) -> Json:
-    """What a job is told of a table: its hours, its merged days, and what it is to do for them."""
-    settings = turn.deployment.settings
-    alive = timedelta(seconds=settings.queue_deadline_seconds + settings.run_deadline_seconds)
-    unread = turn.now() - alive - MARGIN
-    due = [day.day for day in days if merges.is_due(day, wanted, turn.now())]
-    left = [path for day in days for path in merges.removable(day, unread)]
+def table_plan(
+    days: Sequence[DayRecord],
+    wanted: Collection[str],
+    *,
+    now: datetime,
+    unread_since: datetime,
+    most_merges: int = DAYS_A_JOB,
+) -> Json:
+    """What a job is told of a table: its hours, its merged days, and what it is to do for them.
+
+    What was left before `unread_since` no job can be reading any more.
+    """
+    due = [day.day for day in days if merges.is_due(day, wanted, now)]
+    left = [path for day in days for path in merges.removable(day, unread_since)]
     return {
         "hours": [
             _hour(key, hour)
@@ -151,7 +166,7 @@ def _table(turn: Turn, days: Sequence[DayRecord], wanted: set[str], first: bool)
             if key in wanted
         ],
         "merged": [merged for day in days for merged in _merged(day)],
-        "merge": due[-DAYS_A_JOB:] if first else [],
+        "merge": due[max(0, len(due) - most_merges) :],
         "remove": left[:FOLDERS_A_JOB],
     }
 
