@@ -114,15 +114,13 @@ def _tables(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
         hours = set(c.hours_between(run.window.start, run.window.end))
         for table in sorted(exported.intersection(tables_of(spec))) if spec else ():
             wanted.setdefault(table, set()).update(hours)
-    for table, needed in wanted.items():
-        refresh(turn, job.workspace, table, sorted({hour[:8] for hour in needed}))
     # A run that its first job did not end is not put at risk by what can wait.
     most = DAYS_A_JOB if all(run.attempt <= 1 for run in runs) else 0
     settings = turn.deployment.settings
     alive = timedelta(seconds=settings.queue_deadline_seconds + settings.run_deadline_seconds)
     return {
         table: table_plan(
-            _days(turn.deployment, job.workspace, table, hours),
+            _days(turn, job.workspace, table, hours),
             hours,
             now=turn.now(),
             unread_since=turn.now() - alive - MARGIN,
@@ -132,13 +130,15 @@ def _tables(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
     }
 
 
-def _days(
-    deployment: Deployment, workspace: str, table: str, wanted: Iterable[str]
-) -> list[DayRecord]:
+def _days(turn: Turn, workspace: str, table: str, wanted: Iterable[str]) -> list[DayRecord]:
+    """The days as the lake holds them now; of what was deleted there the copies are left."""
+    keys = sorted({hour[:8] for hour in wanted})
+    listed = refresh(turn, workspace, table, keys)
     days: list[DayRecord] = []
-    for day in sorted({hour[:8] for hour in wanted}):
+    for key in keys:
         try:
-            days.append(deployment.records.day(workspace, table, day).value)
+            there = listed.get(key) or turn.deployment.records.day(workspace, table, key).value
+            days.append(there)
         except BadInput as error:
             log.log(level(error), "a day is left out of the plan: %s", error)
     return days
