@@ -28,8 +28,6 @@ MARGIN = timedelta(hours=1)
 CONF = {
     "spark.sql.session.timeZone": "UTC",
     "spark.dynamicAllocation.enabled": "false",
-    # Export blobs are small: at the default of 4 MB a file, a few dozen make a task.
-    "spark.sql.files.openCostInBytes": "65536",
 }
 
 

@@ -28,6 +28,7 @@ from shared import contract as c
 from spark.lake import Lake
 from spark.plan import Hour, Plan
 from spark.tables import Table
+from spark.tuning import is_serial
 
 LONGEST_LINE = 16_000_000
 """Bytes. A longer line is skipped by the reader without being held in memory, and counted."""
@@ -73,7 +74,7 @@ def copy_stale(
 
     Hours whose folders are gone by now are left out. Raises whatever Spark raises.
     """
-    folders = [url for url in _folders(plan, table.name, stale) if lake.exists(url)]
+    folders = _folders(lake, plan, table.name, stale, by_day=is_serial(session)) if stale else []
     if not folders:
         return []
     lines = read_lines(session, folders, sorted(stale))
@@ -231,10 +232,13 @@ def _one_in(hours: Iterable[Hour]) -> int:
     return 1 + sum(hour.bytes for hour in hours) // EXAMINED_BYTES
 
 
-def _folders(plan: Plan, table: str, stale: Collection[str]) -> list[str]:
-    """Day folders, or hour folders where most of a day's hours are copied already.
+def _folders(
+    lake: Lake, plan: Plan, table: str, stale: Collection[str], *, by_day: bool
+) -> list[str]:
+    """The folders of hours that are there; of days, where most of a day is stale, if asked for.
 
-    Listing a day costs as much as listing an hour, reading it does not.
+    Where folders are listed one by one, listing a day costs as much as listing an hour; reading
+    it does not.
     """
     days: dict[str, list[str]] = defaultdict(list)
     for hour in plan.hours(table):
@@ -243,10 +247,12 @@ def _folders(plan: Plan, table: str, stale: Collection[str]) -> list[str]:
     folders = []
     for day, hours in sorted(days.items()):
         changed = [hour for hour in hours if hour in stale]
-        if 2 * len(changed) > len(hours):
+        there = lake.names(f"{root}/{c.export_day_folder(plan.workspace, day)}") if changed else []
+        if by_day and there and 2 * len(changed) > len(hours):
             folders.append(f"{root}/{c.export_day_folder(plan.workspace, day)}")
         else:
-            folders += [f"{root}/{c.export_hour_folder(plan.workspace, hour)}" for hour in changed]
+            named = {hour: c.export_hour_folder(plan.workspace, hour) for hour in changed}
+            folders += [f"{root}/{url}" for url in named.values() if url.split("/")[-1] in there]
     return folders
 
 

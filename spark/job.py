@@ -30,7 +30,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark import exports, merging, results, views
+from spark import exports, merging, results, tuning, views
 from spark.copies import Copies, choose, look, read_chosen
 from spark.coverage import coverage, hours_of
 from spark.lake import Lake
@@ -40,16 +40,13 @@ from spark.tables.declared import TABLES
 Json = dict[str, Any]
 BAD_PLAN, CLAIMED, TOO_LATE = 2, 3, 4
 ERROR_CHARACTERS = 2000
-SMALL_BYTES = 1_000_000_000
-"""Below this much JSON, planning again after each stage costs more than it can gain."""
 SQL: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     # A value that cannot be cast is a null, and costs no row.
     "spark.sql.ansi.enabled": "false",
     # What it infers is worth little here, and costs a second of planning.
     "spark.sql.constraintPropagation.enabled": "false",
-    # Export blobs are small: with the default of 4 MB each would count as a large one.
-    "spark.sql.files.openCostInBytes": "262144",
+    "spark.sql.parquet.compression.codec": "zstd",
 }
 REFERENCE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allow_list": ("destination", "port", "source", "owner", "reason", "expires"),
@@ -105,10 +102,9 @@ def _log(what: str) -> None:
 
 def configure(session: SparkSession, plan: Plan) -> None:
     """Set what the results depend on, whatever the pool's defaults are, and what the size asks."""
-    for name, value in SQL.items():
+    cores, serial = tuning.cores_of(session), tuning.is_serial(session)
+    for name, value in {**SQL, **tuning.settings(plan, cores, serial=serial)}.items():
         session.conf.set(name, value)
-    size = sum(hour.bytes for table in plan.tables for hour in plan.hours(table))
-    session.conf.set("spark.sql.adaptive.enabled", "true" if size > SMALL_BYTES else "false")
 
 
 def claim(lake: Lake, plan: Plan) -> bool:

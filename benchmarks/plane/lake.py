@@ -117,10 +117,9 @@ class BenchLake:
         path.write_text(json.dumps(body, default=datetime.isoformat), encoding="utf-8")
         return job_id
 
-    def hear(self, job_id: str, report: Json | None = None) -> None:
-        """Remember what a job's report tells; the one in the lake when none is given."""
-        path = self.folder / "state" / "results" / c.report_path(job_id)
-        content = json.dumps(report).encode() if report else path.read_bytes()
+    def hear(self, job_id: str) -> None:
+        """Remember what a job's report tells."""
+        content = (self.folder / "state" / "results" / c.report_path(job_id)).read_bytes()
         days = self.known()
         for (_, day), told in read_report(content, job_id, self.workspace, ROOT).items():
             days[day] = merges.after(days[day], told, FIRST)

@@ -47,11 +47,9 @@ def narrow(session: SparkSession, lake: BenchLake, days: Sequence[str]) -> int:
     return _drain(_json(session).schema(NARROW).json(lake.urls(days)))
 
 
-def narrow_leaves(session: SparkSession, lake: BenchLake, days: Sequence[str]) -> int:
+def narrow_leaves(session: SparkSession, _: BenchLake, leaves: Sequence[str]) -> int:
     """The same by a list of the leaf folders, with Spark's defaults for listing."""
-    leaves = sorted({str(path.parent) for path in lake.files(days)})
-    urls = [f"file://{leaf}" for leaf in leaves]
-    return _drain(_json(session, serial=False).schema(NARROW).json(urls))
+    return _drain(_json(session, serial=False).schema(NARROW).json(list(leaves)))
 
 
 def narrow_open_cost(session: SparkSession, lake: BenchLake, days: Sequence[str]) -> int:
@@ -72,39 +70,41 @@ def notebook_reads(session: SparkSession, lake: BenchLake, days: Sequence[str]) 
     return rows
 
 
-def copy(session: SparkSession, lake: BenchLake, days: Sequence[str]) -> int:
-    """Bring the copy of these days up to date, as a job does, and read nothing of it."""
-    job_id = lake.plan(days)
-    done = _job_code()._copy(_job(session, lake, job_id))
-    lake.hear(job_id, done)
+def copy(session: SparkSession, lake: BenchLake, planned: Sequence[str]) -> int:
+    """Bring the copy up to date, as a job does, and read nothing of it."""
+    job = _job(session, lake, planned[0])
+    done = _job_code()._copy(job)
+    report = lake.folder / "state" / "results" / c.report_path(planned[0])
+    report.write_text(json.dumps(done), encoding="utf-8")
     return len(done["copies"]) + len(done["merged"])
 
 
-def read_copy(session: SparkSession, lake: BenchLake, days: Sequence[str]) -> int:
+def read_copy(session: SparkSession, lake: BenchLake, planned: Sequence[str]) -> int:
     """Seven columns of what a run reads: no hour may be stale, and no day is merged."""
-    job = _job(session, lake, lake.plan(days, merge=False))
+    job = _job(session, lake, planned[0])
     code = _job_code()
     assert not code._copy(job)["copies"]  # noqa: S101  the bench itself would be wrong
     copies, _ = code._read(job, job.plan.runs[0])
     return _drain(copies[TABLE].filter("_Kind = 'row'").select(*SEVEN))
 
 
-def hunt(_: SparkSession, lake: BenchLake, days: Sequence[str]) -> int:
+def hunt(_: SparkSession, lake: BenchLake, planned: Sequence[str]) -> int:
     """A whole job: copy, merge, hunt, coverage, manifest."""
-    job_id = lake.plan(days)
-    code = _job_code().main([f"abfss://results@{STATE}/{c.plan_path(job_id)}"])
+    code = _job_code().main([f"abfss://results@{STATE}/{c.plan_path(planned[0])}"])
     assert code == 0  # noqa: S101
-    lake.hear(job_id)
-    manifests = (lake.folder / "state" / "results" / c.job_folder(job_id)).rglob("manifest.json")
+    manifests = (lake.folder / "state" / "results" / c.job_folder(planned[0])).rglob(
+        "manifest.json"
+    )
     told = [json.loads(path.read_text()) for path in manifests]
     if any(one["error"] for one in told):
         raise RuntimeError(told[0]["error"])
     return sum(one["rows"] for one in told)
 
 
-def hunt_raw(session: SparkSession, lake: BenchLake, days: Sequence[str]) -> int:
+def hunt_raw(session: SparkSession, lake: BenchLake, planned: Sequence[str]) -> int:
     """The same hunt on the JSON of all days, with the declared schema and no copy."""
-    job = _job(session, lake, lake.plan(days, merge=False))
+    job_id, *days = planned
+    job = _job(session, lake, job_id)
     code, run = _job_code(), job.plan.runs[0]
     table = importlib.import_module("spark.tables.declared").TABLES[TABLE]
     lines = _json(session).schema(table.schema).json(lake.urls(days))
@@ -156,3 +156,20 @@ GIVEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("gather", "gather_pruned", "gather_in_two"), ("100", "20000")),
 }
 """What a step is given when it warms up, if not the days of the small lake."""
+
+
+def prepared(step: str, lake: BenchLake, days: Sequence[str]) -> list[str]:
+    """What a step is given: a plan is the app's work, and not measured."""
+    if step in ("copy", "hunt"):
+        return [lake.plan(days)]
+    if step in ("read_copy", "hunt_raw"):
+        return [lake.plan(days, merge=False), *days]
+    if step == "narrow_leaves":
+        return sorted({f"file://{path.parent}" for path in lake.files(days)})
+    return list(days)
+
+
+def finished(step: str, lake: BenchLake, given: Sequence[str]) -> None:
+    """What the app makes of a job's report."""
+    if step in ("copy", "hunt"):
+        lake.hear(given[0])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.plane.lake import WARM, BenchLake
-from benchmarks.plane.steps import BEFORE, GIVEN, STEPS
+from benchmarks.plane.steps import BEFORE, GIVEN, STEPS, finished, prepared
 from benchmarks.process import cpu_seconds
 from workbench.emulators import spark_submit
 
@@ -61,7 +61,9 @@ def _warm_up(session: SparkSession, folder: Path, step: str) -> None:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for name in BEFORE.get(step, (step,)):
-        STEPS[name](session, small, GIVEN.get(name, small.day_keys()))
+        given = prepared(name, small, GIVEN.get(name, small.day_keys()))
+        STEPS[name](session, small, given)
+        finished(name, small, given)
 
 
 def main() -> None:
@@ -74,9 +76,11 @@ def main() -> None:
     ):
         java = int(session.sparkContext._jvm.java.lang.ProcessHandle.current().pid())  # type: ignore[union-attr]
         _warm_up(session, lake.folder, step)
+        given = prepared(step, lake, days)
         began, before = time.monotonic(), cpu(java)
-        gave = STEPS[step](session, lake, days)
+        gave = STEPS[step](session, lake, given)
         wall, used = time.monotonic() - began, cpu(java) - before
+        finished(step, lake, given)
     print(json.dumps({"wall": wall, "cpu": used, "gave": gave}), flush=True)
 
 
