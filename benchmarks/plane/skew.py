@@ -17,6 +17,8 @@ SECONDS_OF_ONE, SECONDS_OF_MANY, MEMORY_MB = 15.0, 30.0, 1024
 SPAN = 21 * 86_400
 LEAST = 6
 """Events of a pair below which the hunt cannot score it: five intervals."""
+GAP = 2.0
+"""Seconds: connections no further apart are of one burst."""
 PAIR = ("SrcIpAddr", "DstIpAddr", "DstPortNumber")
 
 
@@ -67,14 +69,25 @@ def gather_pruned(session: SparkSession, _: BenchLake, given: Sequence[str]) -> 
 
 
 def gather_in_two(session: SparkSession, _: BenchLake, given: Sequence[str]) -> int:
-    """A list a pair and day, in 21 tasks at most, then a list of these lists."""
+    """What begins in each two seconds first, in tasks that share a pair; then what begins a burst.
+
+    Two events of one cell are of one burst, so that no other event of a cell can begin one: the
+    lists are those that the hunt collects today. Pairs that cannot score are left out before.
+    """
+    from pyspark.sql import Window as W
     from pyspark.sql import functions as F
 
     events = _events(session, *map(int, given))
-    day = F.floor(F.col("Time") / 86_400).alias("Day")
-    parts = events.groupBy(*PAIR, day).agg(F.collect_list(_event()).alias("Part"))
-    whole = parts.groupBy(*PAIR).agg(F.flatten(F.collect_list("Part")).alias("Events"))
-    return _drained(whole.filter(F.size("Events") >= LEAST))
+    cell = F.floor(F.col("Time") / GAP).alias("Cell")
+    cells = events.groupBy(*PAIR, cell).agg(
+        F.min(_event()).alias("First"), F.max("Time").alias("Last"), F.count("Time").alias("Events")
+    )
+    enough = cells.groupBy(*PAIR).count().filter(F.col("count") >= LEAST)
+    before = F.lag("Last").over(W.partitionBy(*PAIR).orderBy("Cell"))
+    begins = F.coalesce(F.col("First.Time") - before > GAP, F.lit(True))
+    kept = cells.join(enough, on=list(PAIR), how="left_semi").withColumn("Begins", begins)
+    first = F.collect_list(F.when(F.col("Begins"), F.col("First"))).alias("Events")
+    return _drained(kept.groupBy(*PAIR).agg(first, F.sum("Events").alias("Connections")))
 
 
 def _collected(events: DataFrame) -> DataFrame:
