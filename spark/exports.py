@@ -49,22 +49,17 @@ TECHNICAL = T.StructType(
 _PATH = r"(?i)/(y=\d{4}/m=\d{2}/d=\d{2}/h=\d{2}/m=\d{2}/PT0?5M(?:_\d{1,6})?\.json)$"
 _HOUR = r"^y=(\d{4})/m=(\d{2})/d=(\d{2})/h=(\d{2})/.*$"
 _BROKEN = "_Broken"
-_COUNTS = ("Lines", "Rows", "Dropped", "Bytes")
 
 
 @dataclass(frozen=True)
 class Copied:
-    """One table's hour, copied: `path` is the URL of its folder, `bytes` the size of its blobs."""
+    """One table's hour, copied: `path` is the URL of its folder, `blobs` how many were read."""
 
     table: str
     hour: str
     fingerprint: str
     path: str
     blobs: int
-    lines: int
-    rows: int
-    dropped: int
-    bytes: int
 
 
 def copy_stale(
@@ -81,9 +76,9 @@ def copy_stale(
     blobs = _blobs_by_hour(lines, table.name, stale)
     writing = plan.copy_url(table.name, "_writing")
     _write(parse_lines(lines, table, _one_in(stale.values())), writing, _files(stale.values()))
-    counts = _count(read_copies(session, table, [writing]))
+    written = set(lake.names(writing))
     for hour in blobs:
-        _settle(lake, f"{writing}/Hour={hour}", plan.copy_url(table.name, hour), hour in counts)
+        give_name(lake, writing, f"Hour={hour}", plan.copy_url(table.name, hour), written)
     lake.delete(writing)
     return [
         Copied(
@@ -92,7 +87,6 @@ def copy_stale(
             fingerprint=stale[hour].fingerprint,
             path=plan.copy_url(table.name, hour),
             blobs=blobs[hour],
-            **counts.get(hour, dict.fromkeys(("lines", "rows", "dropped", "bytes"), 0)),
         )
         for hour in sorted(blobs)
     ]
@@ -184,36 +178,25 @@ def _cast(field: T.StructField) -> Column:
 
 
 def per_blob(copies: DataFrame, *more: Column) -> DataFrame:
-    """One row a blob: Hour, Lines, Rows, Dropped, Bytes, and what else is asked for.
+    """One row a blob: Lines, Rows, Dropped, and what else is asked for.
 
     A line that the reader skipped for its length is missing in the sum of the lines' sizes.
     """
     # Up to four bytes are missing for other reasons: a BOM, which the reader eats, and a last end.
     skipped = F.max("_BlobBytes") - F.sum("_LineBytes") > 4
     overlong = F.when(skipped, 1).otherwise(0)
-    return (
-        copies.groupBy("_Blob")
-        .agg(
-            (F.count_if(F.col("_Kind") != "blank") + overlong).alias("Lines"),
-            F.count_if(F.col("_Kind") == "row").alias("Rows"),
-            (F.count_if(F.col("_Kind") == "dropped") + overlong).alias("Dropped"),
-            F.max("_BlobBytes").alias("Bytes"),
-            *more,
-        )
-        .withColumn("Hour", hour_of_blob())
+    return copies.groupBy("_Blob").agg(
+        (F.count_if(F.col("_Kind") != "blank") + overlong).alias("Lines"),
+        F.count_if(F.col("_Kind") == "row").alias("Rows"),
+        (F.count_if(F.col("_Kind") == "dropped") + overlong).alias("Dropped"),
+        *more,
     )
 
 
-def _count(copies: DataFrame) -> dict[str, dict[str, int]]:
-    sums = (F.sum(name).cast("long").alias(name.lower()) for name in _COUNTS)
-    rows = per_blob(copies).groupBy("Hour").agg(*sums).collect()
-    return {row["Hour"]: {name.lower(): row[name.lower()] for name in _COUNTS} for row in rows}
-
-
-def _settle(lake: Lake, written: str, folder: str, has_lines: bool) -> None:
-    """Give an hour's folder its final name; an hour of empty blobs has an empty folder."""
-    if has_lines:
-        lake.rename(written, folder)
+def give_name(lake: Lake, writing: str, name: str, folder: str, written: Collection[str]) -> None:
+    """Give what was written its final name; what has no lines has an empty folder."""
+    if name in written:
+        lake.rename(f"{writing}/{name}", folder)
     else:
         lake.make_folder(folder)
 

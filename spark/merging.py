@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from shared import contract as c
 from spark.copies import Copies, MergedDay
-from spark.exports import FILE_BYTES, hour_of_blob, read_copies
+from spark.exports import FILE_BYTES, give_name, hour_of_blob, read_copies
 from spark.lake import Lake
 from spark.plan import Plan
 from spark.tables import Table
@@ -32,7 +32,7 @@ def merge_days(
     _write(session, table, folders, writing, _files(plan, table.name, whole))
     written = set(lake.names(writing))
     for day in whole:
-        _settle(lake, writing, f"Day={day}", plan.copy_url(table.name, day), written)
+        give_name(lake, writing, f"Day={day}", plan.copy_url(table.name, day), written)
     lake.delete(writing)
     return [
         MergedDay(table.name, day, plan.copy_url(table.name, day), hours)
@@ -85,11 +85,3 @@ def _write(
 
 def _day() -> Column:
     return F.substring(hour_of_blob(), 1, 8)
-
-
-def _settle(lake: Lake, writing: str, name: str, folder: str, written: set[str]) -> None:
-    """Give a day's folder its final name; a day of empty blobs has an empty folder."""
-    if name in written:
-        lake.rename(f"{writing}/{name}", folder)
-    else:
-        lake.make_folder(folder)
