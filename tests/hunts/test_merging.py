@@ -221,3 +221,18 @@ def die_merging(world: CopiedLake) -> None:
     for one in done["merged"][1:]:
         source = world.path(one["path"])
         source.rename(source.parent / "_merging")
+
+
+def test_folders_that_tasks_list_hold_the_same(session: SparkSession, lake_folder: Path) -> None:
+    """As on ABFS: the roots are hours, and more of them than the driver lists itself."""
+    world = landed(session, lake_folder, "listed")
+    for hour in range(5, 12):
+        world.lake.blob(f"{DAY}{hour:02}", "00/PT05M.json", rows(f"{DAY}{hour:02}", 1))
+    session.conf.set("spark.tidehunt.listing", "parallel")
+    try:
+        assert len(world.work()["copies"]) == len(HOURS) + 7
+        world.work()
+        assert counted(world.read()) == counted(world.raw())
+        assert session.conf.get("spark.sql.sources.parallelPartitionDiscovery.threshold") == "8"
+    finally:
+        session.conf.set("spark.tidehunt.listing", "serial")
