@@ -29,18 +29,24 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make soak MINUTES=30      export events without a pause: marks lost, rate, memory
   make bench-beacons        recall and false positives beside other detectors, on made logs
   make bench-hunts          one, five and twenty hunts in a job: JSON read, wall and CPU, as ratios
+  make bench-read           reading JSON and its copy in every way, beside cat, Spark and DuckDB
+  make bench-daily          a whole daily run, beside the same hunt on JSON
+  make bench-growth         twice the days; rows x4 and x16 in 1 GB
+  make bench-skew           one pair of ten million events; two million pairs of one
+  make bench-startup        what starting Spark costs, with and without an archive of classes
   make docs                 write the generated parts of the docs again
   make lock                 resolve the pinned requirements again
   make clean                delete what `make hunt` and the tests left; $(VENV) stays
 
 ARGS="..." is passed on: make hunt ARGS=--json, make test ARGS="-k beaconing".
 SEEDS=n is how many worlds simulate lets happen, or mutants tries at most, and how many made logs
-bench-beacons judges (3).
+bench-beacons judges (3). DAYS and ROWS (a day) say how much bench-read, bench-daily and
+bench-growth make and measure (21 and 50000).
 VENV=<folder> and PYTHON=<interpreter> choose where and with what it is installed.
 endef
 export HELP
 
-.PHONY: help hunt serve test proof simulate mutants killtest crashpoints fuzz flood soak year check bench-beacons bench-hunts docs lock clean local-set test-set
+.PHONY: help hunt serve test proof simulate mutants killtest crashpoints fuzz flood soak year check bench-beacons bench-hunts bench-read bench-daily bench-growth bench-skew bench-startup docs lock clean local-set test-set
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -92,6 +98,9 @@ bench-beacons: test-set
 
 bench-hunts: test-set
 	@$(PY) -m benchmarks.hunts $(ARGS)
+
+bench-read bench-daily bench-growth bench-skew bench-startup: test-set
+	@$(PY) -m benchmarks.plane $(@:bench-%=%) --days "$${DAYS:-21}" --rows "$${ROWS:-50000}" $(ARGS)
 
 docs: test-set
 	@$(PY) -m workbench.docs

@@ -10,7 +10,7 @@ runs              the two state machines: run and job
 jobs              runs that are due -> a plan -> one Spark job, watched to its end
 pools             the pause, the pool's breaker: may a job go out?
 spend             what a job may cost, reserved before it is there
-copies            what a job copied -> the days
+copies            what a job copied and merged -> the days (merges: which folders count)
 delivery          findings -> requests within limits
 refusals          refused rows: are they to blame, or is the sink
 delivered         what a run delivered, for the revision after it

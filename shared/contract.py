@@ -13,7 +13,8 @@ The lake, by container (state account; exports live in an account of their own):
               jobs/<job id>/runs/<run id>/delivered.json   written by the app
               jobs/<job id>/runs/<run id>/set-aside/       refused rows, written by the app
               jobs/<job id>/runs/<run id>/ended.json       written by the app: how the run ended
-    tables    <workspace key>/<table>/<job id>/<hour key>/ the columnar copy
+    tables    <workspace key>/<table>/<job id>/<hour key>/ the columnar copy of an hour
+              <workspace key>/<table>/<job id>/<day key>/  the hours of a day merged
     code      <code hash>/main.py, code.zip                written by the deployer
 """
 
@@ -227,9 +228,9 @@ def ended_path(job_id: str, run_id: str) -> str:
     return f"{run_folder(job_id, run_id)}/ended.json"
 
 
-def copy_folder(workspace: str, table: str, job_id: str, hour: str) -> str:
-    """Where a job writes the columnar copy of one table's hour, in the tables container."""
-    return f"{workspace}/{table}/{job_id}/{hour}"
+def copy_folder(workspace: str, table: str, job_id: str, key: str) -> str:
+    """Where a job writes the columnar copy of one table's hour or day, in the tables container."""
+    return f"{workspace}/{table}/{job_id}/{key}"
 
 
 def parse_manifest_path(path: str) -> tuple[str, str] | None:

@@ -185,16 +185,20 @@ def _sweep_places(turn: Turn, places: Sequence[Place]) -> str:
     return "" if not places or last == str(places[-1]) else last
 
 
-def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> None:
-    """List these days of one table whatever their age, as an ad-hoc run needs them."""
-    batch = Batch()
+def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> dict[str, DayRecord]:
+    """List these days of one table whatever their age, as an ad-hoc run needs them.
+
+    Gives the days that the lake holds something of, as they are remembered from now on.
+    """
+    batch, seen = Batch(), {}
     for day in days:
         try:
-            _observe(turn.deployment, batch, (workspace, table, day))
+            seen[day] = _observe(turn.deployment, batch, (workspace, table, day))
         except BadInput as error:
             log.log(level(error), "a day is not listed: %s", error)
     if not _apply(turn, batch):
         raise Transient("days cannot be written", where=f"{table} of {workspace}")
+    return {day: record for day, record in seen.items() if record}
 
 
 def _observed(
@@ -211,24 +215,29 @@ def _observed(
 
 def _observe(
     deployment: Deployment, batch: Batch, place: Place, hours: Sequence[str] | None = None
-) -> None:
-    """Compare a (workspace, table, day), or some of its hours, with what is recorded."""
+) -> DayRecord | None:
+    """Compare a (workspace, table, day), or some of its hours, with what is recorded.
+
+    What is to be remembered of the day; None when nothing is listed of it.
+    """
     workspace, table, day = place
     blobs = _listed(deployment, workspace, table, day, hours)
     if not blobs:
-        return
+        return None
     kept = deployment.records.day(workspace, table, day)
     seen = hours_of(blobs, workspace, table)
     changed = changed_hours(kept.value.hours, seen, day)
     if not changed:
-        return
+        return kept.value
     batch.fresh += sum(
         max(0, found.blobs - (known.blobs if (known := kept.value.hours.get(hour)) else 0))
         for hour, found in changed.items()
         if hour_start(hour) >= deployment.clock() - TOLD_WITHIN
     )
-    batch.days.append((kept, replace(kept.value, hours={**kept.value.hours, **changed})))
+    after = replace(kept.value, hours={**kept.value.hours, **changed})
+    batch.days.append((kept, after))
     batch.hours[workspace, table].update(changed)
+    return after
 
 
 def changed_hours(known: Mapping[str, Hour], seen: Mapping[str, Hour], day: str) -> dict[str, Hour]:

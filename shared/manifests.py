@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import contract as c
 from shared.errors import BadInput, Conflict, TidehuntError, TooLarge, Transient
 from shared.model import Json
 from shared.ports import ResultLake
-from shared.timeline import Hour
+from shared.timeline import Hour, Merged, Told
 
 log = logging.getLogger("tidehunt.manifests")
+Place = tuple[str, str]
+"""Table, day."""
 
 
 @dataclass(frozen=True)
@@ -87,24 +89,62 @@ def parse_manifest(content: bytes, job_id: str, run_id: str) -> Manifest:
     )
 
 
-def copied_hours(
-    content: bytes, job_id: str, workspace: str, root: str
-) -> dict[str, dict[str, Hour]]:
-    """Table -> hour of a job's report, copied to where this job alone may write.
+def read_report(content: bytes, job_id: str, workspace: str, root: str) -> dict[Place, Told]:
+    """(Table, day) -> what a job's report tells: folders that it may write, and no others.
 
     `root` is the URL of the tables container. BadInput when it is no report.
     """
-    tables: dict[str, dict[str, Hour]] = defaultdict(dict)
+    folder = f"{root}/{c.workspace_key(workspace)}"
+    told: dict[Place, Told] = defaultdict(Told)
     try:
-        for copied in json.loads(content).get("copies", []):
-            table, hour = str(copied["table"]), str(copied["hour"])
-            url = f"{root}/{c.copy_folder(c.workspace_key(workspace), table, job_id, hour)}"
-            if c.TABLE.fullmatch(table) and c.is_hour_key(hour) and copied["path"] == url:
-                fingerprint = str(copied["fingerprint"])[:64]
-                tables[table][hour] = Hour(_size(copied["blobs"]), 0, fingerprint, url)
+        report = json.loads(content)
+        for copied in report.get("copies", []):
+            place, hour, copy = _copied(copied)
+            if copy.copy == f"{folder}/{place[0]}/{job_id}/{hour}":
+                told[place] = replace(told[place], copies={**told[place].copies, hour: copy})
+        for merged in report.get("merged", []):
+            place, made = _merged(merged)
+            if made.path == f"{folder}/{place[0]}/{job_id}/{place[1]}":
+                told[place] = replace(told[place], merged=made)
+        for place, paths in _folders(report.get("lost", []), folder).items():
+            told[place] = replace(told[place], lost=paths)
+        for place, paths in _folders(report.get("removed", []), folder).items():
+            told[place] = replace(told[place], removed=paths)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"no report of a job: {error}", where=job_id) from error
-    return dict(tables)
+    return {place: one for place, one in told.items() if _is_place(*place)}
+
+
+def _copied(body: Json) -> tuple[Place, str, Hour]:
+    table, hour = str(body["table"]), str(body["hour"])
+    copy = Hour(_size(body["blobs"]), 0, str(body["fingerprint"])[:64], str(body["path"]))
+    if not c.is_hour_key(hour):
+        raise ValueError(f"{hour[:40]!r} is no hour")
+    return (table, hour[:8]), hour, copy
+
+
+def _merged(body: Json) -> tuple[Place, Merged]:
+    table, day = str(body["table"]), str(body["day"])
+    hours = {
+        hour: str(fingerprint)[:64]
+        for hour, fingerprint in body["hours"].items()
+        if c.is_hour_key(hour) and hour[:8] == day
+    }
+    return (table, day), Merged(str(body["path"]), hours)
+
+
+def _folders(paths: Iterable[str], folder: str) -> dict[Place, frozenset[str]]:
+    """Place -> URLs of a workspace's folders of hours and days."""
+    found: dict[Place, set[str]] = defaultdict(set)
+    for path in paths:
+        above, table, job_id, key = path.rsplit("/", 3)
+        if above == folder and c.JOB_ID.fullmatch(job_id):
+            found[table, key[:8]].add(path)
+    return {place: frozenset(paths) for place, paths in found.items()}
+
+
+def _is_place(table: str, day: str) -> bool:
+    return bool(c.TABLE.fullmatch(table)) and c.is_hour_key(f"{day}00")
 
 
 def _size(value: Any) -> int:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 
 from shared import contract as c
+from shared import merges
 from shared.deployment import Deployment, Turn, load_references
 from shared.errors import BadInput, Permanent, Rejected
 from shared.hunt_specs import frozen, tables_of
 from shared.intake import refresh
 from shared.model import Job, JobRequest, Json, Run, Window
 from shared.quarantine import level
-from shared.timeline import Hour
+from shared.timeline import DayRecord, Hour
 
 log = logging.getLogger("tidehunt.plans")
-
+DAYS_A_JOB = 31
+"""Days of a table that one job merges at most; the newest, which will be read most often."""
+FOLDERS_A_JOB = 200
+"""Left folders of a table that one job removes at most."""
+MARGIN = timedelta(hours=1)
+"""So long after the last job that may read them has ended, left folders are removed."""
 
 CONF = {
     "spark.sql.session.timeZone": "UTC",
     "spark.dynamicAllocation.enabled": "false",
-    # Export blobs are small: at the default of 4 MB a file, a few dozen make a task.
-    "spark.sql.files.openCostInBytes": "65536",
 }
 
 
@@ -49,7 +53,7 @@ def build_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
         "exports_host": settings.exports_account,
         "workspace": {"resource_id": job.workspace, "key": c.workspace_key(job.workspace)},
         "max_findings": settings.findings_a_run,
-        "tables": _tables(turn, job.workspace, runs),
+        "tables": _tables(turn, job, runs),
         "runs": [_run(deployment, run) for run in runs],
     }
 
@@ -96,7 +100,7 @@ def _run(deployment: Deployment, run: Run) -> Json:
     }
 
 
-def _tables(turn: Turn, workspace: str, runs: Iterable[Run]) -> Json:
+def _tables(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
     """Table -> hours of all windows that hold blobs, each once, with its columnar copy if fresh.
 
     The windows are listed now: neither lost events nor the age of a day change what a run reads.
@@ -108,37 +112,80 @@ def _tables(turn: Turn, workspace: str, runs: Iterable[Run]) -> Json:
         hours = set(c.hours_between(run.window.start, run.window.end))
         for table in sorted(exported.intersection(tables_of(spec))) if spec else ():
             wanted.setdefault(table, set()).update(hours)
-    for table, needed in wanted.items():
-        refresh(turn, workspace, table, sorted({hour[:8] for hour in needed}))
+    # A run that its first job did not end is not put at risk by what can wait.
+    most = DAYS_A_JOB if all(run.attempt <= 1 for run in runs) else 0
+    settings = turn.deployment.settings
+    alive = timedelta(seconds=settings.queue_deadline_seconds + settings.run_deadline_seconds)
     return {
-        table: {"hours": _hours(turn.deployment, workspace, table, hours)}
+        table: table_plan(
+            _days(turn, job.workspace, table, hours),
+            hours,
+            now=turn.now(),
+            unread_since=turn.now() - alive - MARGIN,
+            most_merges=most,
+        )
         for table, hours in sorted(wanted.items())
     }
 
 
-def _hours(deployment: Deployment, workspace: str, table: str, wanted: set[str]) -> list[Json]:
-    planned: list[Json] = []
-    for day in sorted({hour[:8] for hour in wanted}):
+def _days(turn: Turn, workspace: str, table: str, wanted: Iterable[str]) -> list[DayRecord]:
+    """The days as the lake holds them now; of what was deleted there the copies are left."""
+    keys = sorted({hour[:8] for hour in wanted})
+    listed = refresh(turn, workspace, table, keys)
+    days: list[DayRecord] = []
+    for key in keys:
         try:
-            record = deployment.records.day(workspace, table, day).value
+            there = listed.get(key) or turn.deployment.records.day(workspace, table, key).value
+            days.append(there)
         except BadInput as error:
             log.log(level(error), "a day is left out of the plan: %s", error)
-            continue
-        planned.extend(
-            _hour(key, hour) for key, hour in sorted(record.hours.items()) if key in wanted
-        )
-    return planned
+    return days
+
+
+def table_plan(
+    days: Sequence[DayRecord],
+    wanted: Collection[str],
+    *,
+    now: datetime,
+    unread_since: datetime,
+    most_merges: int = DAYS_A_JOB,
+) -> Json:
+    """What a job is told of a table: its hours, its merged days, and what it is to do for them.
+
+    What was left before `unread_since` no job can be reading any more.
+    """
+    due = [day.day for day in days if merges.is_due(day, wanted, now)]
+    left = [path for day in days for path in merges.removable(day, unread_since)]
+    return {
+        "hours": [
+            _hour(key, hour)
+            for day in days
+            for key, hour in sorted(day.hours.items())
+            if key in wanted
+        ],
+        "merged": [merged for day in days for merged in _merged(day)],
+        "merge": due[max(0, len(due) - most_merges) :],
+        "remove": left[:FOLDERS_A_JOB],
+    }
 
 
 def _hour(key: str, hour: Hour) -> Json:
-    fresh = bool(hour.copy) and hour.copy_fingerprint == hour.fingerprint
     return {
         "hour": key,
         "fingerprint": hour.fingerprint,
         "blobs": hour.blobs,
         "bytes": hour.bytes,
-        "copy": hour.copy if fresh else None,
+        "copy": hour.copy if merges.is_fresh(hour) else None,
     }
+
+
+def _merged(day: DayRecord) -> list[Json]:
+    """A merged day as far as it counts: the hours that are as they were, and those that are not."""
+    counting = merges.counting(day.hours, day.merged)
+    if not day.merged or not counting:
+        return []
+    stale = sorted(day.merged.hours.keys() - set(counting))
+    return [{"day": day.day, "path": day.merged.path, "hours": list(counting), "stale": stale}]
 
 
 def _window(window: Window) -> Json:

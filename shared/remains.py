@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared import contract as c
-from shared.copies import copies_of, with_copy
+from shared.copies import told_by
 from shared.deployment import Deployment, Turn
 from shared.documents import decode
 from shared.errors import BadInput, TooLarge
 from shared.intake import changed_hours, hours_of
 from shared.manifests import read_manifest
+from shared.merges import copied
 from shared.model import RUN_TERMINAL, Counts, Job, Json, Run, Window
 from shared.timeline import Hour
 
@@ -155,21 +156,22 @@ def _note_hours(found: Found, job_id: str, plan: Json) -> None:
     for table, described in plan["tables"].items():
         for hour in described["hours"]:
             known = Hour(hour["blobs"], hour["bytes"], hour["fingerprint"])
-            made = replace(known, copy=hour["copy"]) if hour["copy"] else None
-            _note(found, (workspace, table, hour["hour"][:8]), hour["hour"], known, made)
+            _note(found, (workspace, table, hour["hour"][:8]), hour["hour"], known, hour["copy"])
     turn = Turn(found.deployment, found.deployment.clock())
     job = Job(job_id, workspace, (), "ended", turn.now(), turn.now())
-    for table, hours in copies_of(turn, job).items():
-        for key, copied in hours.items():
-            held = found.days[workspace, table, key[:8]]
-            if key in held:
-                held[key] = with_copy(held[key], copied)
+    # Merged days are not told again: the next jobs merge what is worth it.
+    for place, told in told_by(turn, job).items():
+        held = found.days[workspace, *place]
+        held.update(copied(held, told))
 
 
-def _note(found: Found, place: Place, key: str, known: Hour, made: Hour | None) -> None:
+def _note(found: Found, place: Place, key: str, known: Hour, copy: str | None) -> None:
+    """An hour as a plan knew it: with the fresh copy that it names, else with what it had."""
     held = found.days[place].get(key, known)
     hour = replace(held, blobs=known.blobs, bytes=known.bytes, fingerprint=known.fingerprint)
-    found.days[place][key] = with_copy(hour, made) if made else hour
+    if copy and copy != held.copy:
+        hour = replace(hour, copy=copy, copy_fingerprint=known.fingerprint, copy_blobs=known.blobs)
+    found.days[place][key] = hour
 
 
 def _list_exports(found: Found) -> None:

@@ -92,6 +92,23 @@ class Hour:
 
 
 @dataclass(frozen=True)
+class Merged:
+    """The copies of a day's hours as one sorted set of files, in the folder `path`."""
+
+    path: str
+    hours: Mapping[str, str]
+    """Hour key -> the fingerprint of what it was merged from."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """A folder of the columnar copy that plans do not name any more."""
+
+    path: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class DayRecord:
     """One UTC day of one table in one workspace."""
 
@@ -99,3 +116,17 @@ class DayRecord:
     table: str
     day: str
     hours: Mapping[str, Hour] = field(default_factory=dict)
+    merged: Merged | None = None
+    left: tuple[Left, ...] = ()
+    """To be removed by a job, once no job can be reading them."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a job's report tells of the columnar copy of one day of one table."""
+
+    copies: Mapping[str, Hour] = field(default_factory=dict)
+    merged: Merged | None = None
+    lost: frozenset[str] = frozenset()
+    """Folders that the plan named and that are not there."""
+    removed: frozenset[str] = frozenset()

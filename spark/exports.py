@@ -28,6 +28,7 @@ from shared import contract as c
 from spark.lake import Lake
 from spark.plan import Hour, Plan
 from spark.tables import Table
+from spark.tuning import is_serial
 
 LONGEST_LINE = 16_000_000
 """Bytes. A longer line is skipped by the reader without being held in memory, and counted."""
@@ -48,40 +49,36 @@ TECHNICAL = T.StructType(
 _PATH = r"(?i)/(y=\d{4}/m=\d{2}/d=\d{2}/h=\d{2}/m=\d{2}/PT0?5M(?:_\d{1,6})?\.json)$"
 _HOUR = r"^y=(\d{4})/m=(\d{2})/d=(\d{2})/h=(\d{2})/.*$"
 _BROKEN = "_Broken"
-_COUNTS = ("Lines", "Rows", "Dropped", "Bytes")
 
 
 @dataclass(frozen=True)
 class Copied:
-    """One table's hour, copied: `path` is the URL of its folder, `bytes` the size of its blobs."""
+    """One table's hour, copied: `path` is the URL of its folder, `blobs` how many were read."""
 
     table: str
     hour: str
     fingerprint: str
     path: str
     blobs: int
-    lines: int
-    rows: int
-    dropped: int
-    bytes: int
 
 
-def copy_stale(session: SparkSession, lake: Lake, plan: Plan, table: Table) -> list[Copied]:
-    """Copy the hours of a table whose blobs changed since they were last copied.
+def copy_stale(
+    session: SparkSession, lake: Lake, plan: Plan, table: Table, stale: Mapping[str, Hour]
+) -> list[Copied]:
+    """Copy these hours of a table: blobs changed since they were copied, or the copy is gone.
 
     Hours whose folders are gone by now are left out. Raises whatever Spark raises.
     """
-    stale = {hour.hour: hour for hour in plan.hours(table.name) if hour.copy is None}
-    folders = [url for url in _folders(plan, table.name) if lake.exists(url)]
+    folders = _folders(lake, plan, table.name, stale, by_day=is_serial(session)) if stale else []
     if not folders:
         return []
     lines = read_lines(session, folders, sorted(stale))
     blobs = _blobs_by_hour(lines, table.name, stale)
     writing = plan.copy_url(table.name, "_writing")
     _write(parse_lines(lines, table, _one_in(stale.values())), writing, _files(stale.values()))
-    counts = _count(read_copies(session, table, [writing]))
+    written = set(lake.names(writing))
     for hour in blobs:
-        _settle(lake, f"{writing}/Hour={hour}", plan.copy_url(table.name, hour), hour in counts)
+        give_name(lake, writing, f"Hour={hour}", plan.copy_url(table.name, hour), written)
     lake.delete(writing)
     return [
         Copied(
@@ -90,7 +87,6 @@ def copy_stale(session: SparkSession, lake: Lake, plan: Plan, table: Table) -> l
             fingerprint=stale[hour].fingerprint,
             path=plan.copy_url(table.name, hour),
             blobs=blobs[hour],
-            **counts.get(hour, dict.fromkeys(("lines", "rows", "dropped", "bytes"), 0)),
         )
         for hour in sorted(blobs)
     ]
@@ -107,16 +103,6 @@ def read_copies(session: SparkSession, table: Table, folders: Sequence[str]) -> 
         return session.range(0).select(*nothing)
     reader = session.read.schema(schema).option("recursiveFileLookup", "true")
     return reader.parquet(*folders)
-
-
-def existing(lake: Lake, copies: Mapping[str, str]) -> dict[str, str]:
-    """Those of the copies (hour -> URL of its folder) that are still there.
-
-    One listing for all hours that one job made of a table.
-    """
-    parents = {url.rpartition("/")[0] for url in copies.values() if url}
-    there = {f"{parent}/{name}" for parent in parents for name in lake.names(parent)}
-    return {hour: url for hour, url in copies.items() if url.rstrip("/") in there}
 
 
 def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[str]) -> DataFrame:
@@ -140,7 +126,7 @@ def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[st
     )
     has_mark = F.col("value").startswith("\ufeff")
     return lines.select(
-        _hour().alias("Hour"),
+        hour_of_blob().alias("Hour"),
         F.when(has_mark, F.col("value").substr(2, LONGEST_LINE))
         .otherwise(F.col("value"))
         .alias("Line"),
@@ -167,7 +153,8 @@ def parse_lines(lines: DataFrame, table: Table, one_in: int = 1) -> DataFrame:
     )
 
 
-def _hour() -> Column:
+def hour_of_blob() -> Column:
+    """The hour key that a line's blob belongs to."""
     return F.regexp_replace("_Blob", _HOUR, "$1$2$3$4")
 
 
@@ -191,36 +178,25 @@ def _cast(field: T.StructField) -> Column:
 
 
 def per_blob(copies: DataFrame, *more: Column) -> DataFrame:
-    """One row a blob: Hour, Lines, Rows, Dropped, Bytes, and what else is asked for.
+    """One row a blob: Lines, Rows, Dropped, and what else is asked for.
 
     A line that the reader skipped for its length is missing in the sum of the lines' sizes.
     """
     # Up to four bytes are missing for other reasons: a BOM, which the reader eats, and a last end.
     skipped = F.max("_BlobBytes") - F.sum("_LineBytes") > 4
     overlong = F.when(skipped, 1).otherwise(0)
-    return (
-        copies.groupBy("_Blob")
-        .agg(
-            (F.count_if(F.col("_Kind") != "blank") + overlong).alias("Lines"),
-            F.count_if(F.col("_Kind") == "row").alias("Rows"),
-            (F.count_if(F.col("_Kind") == "dropped") + overlong).alias("Dropped"),
-            F.max("_BlobBytes").alias("Bytes"),
-            *more,
-        )
-        .withColumn("Hour", _hour())
+    return copies.groupBy("_Blob").agg(
+        (F.count_if(F.col("_Kind") != "blank") + overlong).alias("Lines"),
+        F.count_if(F.col("_Kind") == "row").alias("Rows"),
+        (F.count_if(F.col("_Kind") == "dropped") + overlong).alias("Dropped"),
+        *more,
     )
 
 
-def _count(copies: DataFrame) -> dict[str, dict[str, int]]:
-    sums = (F.sum(name).cast("long").alias(name.lower()) for name in _COUNTS)
-    rows = per_blob(copies).groupBy("Hour").agg(*sums).collect()
-    return {row["Hour"]: {name.lower(): row[name.lower()] for name in _COUNTS} for row in rows}
-
-
-def _settle(lake: Lake, written: str, folder: str, has_lines: bool) -> None:
-    """Give an hour's folder its final name; an hour of empty blobs has an empty folder."""
-    if has_lines:
-        lake.rename(written, folder)
+def give_name(lake: Lake, writing: str, name: str, folder: str, written: Collection[str]) -> None:
+    """Give what was written its final name; what has no lines has an empty folder."""
+    if name in written:
+        lake.rename(f"{writing}/{name}", folder)
     else:
         lake.make_folder(folder)
 
@@ -239,22 +215,27 @@ def _one_in(hours: Iterable[Hour]) -> int:
     return 1 + sum(hour.bytes for hour in hours) // EXAMINED_BYTES
 
 
-def _folders(plan: Plan, table: str) -> list[str]:
-    """Day folders, or hour folders where most of a day's hours are copied already.
+def _folders(
+    lake: Lake, plan: Plan, table: str, stale: Collection[str], *, by_day: bool
+) -> list[str]:
+    """The folders of hours that are there; of days, where most of a day is stale, if asked for.
 
-    Listing a day costs as much as listing an hour, reading it does not.
+    Where folders are listed one by one, listing a day costs as much as listing an hour; reading
+    it does not.
     """
-    days: dict[str, list[Hour]] = defaultdict(list)
+    days: dict[str, list[str]] = defaultdict(list)
     for hour in plan.hours(table):
-        days[hour.hour[:8]].append(hour)
+        days[hour.hour[:8]].append(hour.hour)
     root = f"abfss://{c.export_container(table)}@{plan.exports_host}"
     folders = []
     for day, hours in sorted(days.items()):
-        stale = [hour.hour for hour in hours if hour.copy is None]
-        if 2 * len(stale) > len(hours):
+        changed = [hour for hour in hours if hour in stale]
+        there = lake.names(f"{root}/{c.export_day_folder(plan.workspace, day)}") if changed else []
+        if by_day and there and 2 * len(changed) > len(hours):
             folders.append(f"{root}/{c.export_day_folder(plan.workspace, day)}")
         else:
-            folders += [f"{root}/{c.export_hour_folder(plan.workspace, hour)}" for hour in stale]
+            named = {hour: c.export_hour_folder(plan.workspace, hour) for hour in changed}
+            folders += [f"{root}/{url}" for url in named.values() if url.split("/")[-1] in there]
     return folders
 
 

@@ -1,11 +1,11 @@
-"""A job: plan -> claim -> copy what is stale -> read -> hunt -> write. The only order of I/O.
+"""A job: plan -> claim -> copy what is stale, merge -> read -> hunt -> write: the order of I/O.
 
 One argument: the URL of plan.json. Exit codes: 0 every run has its manifest, 2 the plan cannot be
 used, 3 somebody else has started this job, 4 the deadline has passed. With 2 and 3 nothing is
 written.
 
     claim.json                 first, created once: a second starter of the same job exits
-    report.json                the hours that were copied, and tables that could not be
+    report.json                hours that were copied, days merged, folders lost and removed
     runs/<run id>/part-*.jsonl findings, best first; withheld/ holds what is above the cap
     runs/<run id>/manifest.json last, under its final name: the run's results are complete
 """
@@ -30,7 +30,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark import exports, results
+from spark import exports, merging, results, tuning
+from spark.copies import Copies, look
 from spark.coverage import coverage
 from spark.lake import Lake
 from spark.plan import Plan, Run, parse_plan
@@ -40,18 +41,15 @@ from spark.tables.declared import TABLES
 Json = dict[str, Any]
 BAD_PLAN, CLAIMED, TOO_LATE = 2, 3, 4
 ERROR_CHARACTERS = 2000
-SMALL_BYTES = 1_000_000_000
-"""Below this much JSON, planning again after each stage costs more than it can gain."""
 SQL: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     # A value that cannot be cast is a null, and costs no row.
     "spark.sql.ansi.enabled": "false",
     # What it infers is worth little here, and costs a second of planning.
     "spark.sql.constraintPropagation.enabled": "false",
-    # Export blobs are small: with the default of 4 MB each would count as a large one.
-    "spark.sql.files.openCostInBytes": "262144",
     # A row of pairs holds all events of one: the default of 10,000 rows may be a gigabyte.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+    "spark.sql.parquet.compression.codec": "zstd",
 }
 REFERENCE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allow_list": ("destination", "port", "source", "owner", "reason", "expires"),
@@ -66,15 +64,15 @@ class Job:
     session: SparkSession
     lake: Lake
     plan: Plan
-    copied: dict[tuple[str, str], str] = field(default_factory=dict)
-    """(table, hour) -> URL of the copy that this job made."""
+    copies: dict[str, Copies] = field(default_factory=dict)
+    """Table -> what there is of its copy, with what this job made."""
     broken: dict[str, str] = field(default_factory=dict)
     """Table -> why it could not be copied: the runs that read it fail, the others go on."""
     timings: dict[str, float] = field(default_factory=dict)
 
     def readings(self) -> Readings:
         """What its runs read, once the copies are made."""
-        return Readings(self.session, self.lake, self.plan, self.copied)
+        return Readings(self.session, self.plan, self.copies)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,10 +108,9 @@ def _log(what: str) -> None:
 
 def configure(session: SparkSession, plan: Plan) -> None:
     """Set what the results depend on, whatever the pool's defaults are, and what the size asks."""
-    for name, value in SQL.items():
+    cores, serial = tuning.cores_of(session), tuning.is_serial(session)
+    for name, value in {**SQL, **tuning.settings(plan, cores, serial=serial)}.items():
         session.conf.set(name, value)
-    size = sum(hour.bytes for table in plan.tables for hour in plan.hours(table))
-    session.conf.set("spark.sql.adaptive.enabled", "true" if size > SMALL_BYTES else "false")
 
 
 def claim(lake: Lake, plan: Plan) -> bool:
@@ -152,12 +149,12 @@ def watch_deadline(plan: Plan, began: datetime) -> None:
 def run_job(job: Job) -> None:
     """Copy, report, then every run by itself: each ends in a manifest."""
     began = time.monotonic()
-    copies = _copy(job)
+    done = _copy(job)
     job.timings["copy_s"] = time.monotonic() - began
     report = {
         "schema": 1,
         "job_id": job.plan.job_id,
-        "copies": copies,
+        **done,
         "broken": job.broken,
         "timings": _rounded(job.timings),
     }
@@ -168,20 +165,37 @@ def run_job(job: Job) -> None:
         readings.release(job.plan.runs[number:])
 
 
-def _copy(job: Job) -> list[dict[str, Any]]:
-    copies: list[dict[str, Any]] = []
+def _copy(job: Job) -> dict[str, list[Any]]:
+    """Bring the columnar copy of each table up to date; what was done, for the report."""
+    done: dict[str, list[Any]] = {"copies": [], "merged": [], "lost": [], "removed": []}
     for name in sorted({table for run in job.plan.runs for table in run.sources}):
         if name not in TABLES or not job.plan.hours(name):
             continue
         try:
-            made = exports.copy_stale(job.session, job.lake, job.plan, TABLES[name])
+            there = look(job.lake, job.plan, name)
+            stale = there.stale(job.plan.hours(name))
+            made = exports.copy_stale(job.session, job.lake, job.plan, TABLES[name], stale)
         except Exception as error:
             job.broken[name] = f"{name} cannot be copied: {_said(error)}"
             _log(job.broken[name])
             continue
-        copies.extend(vars(one) for one in made)
-        job.copied.update({(name, one.hour): one.path for one in made})
-    return copies
+        job.copies[name] = there.adding({one.hour: one.path for one in made})
+        done["copies"] += map(vars, made)
+        done["lost"] += there.lost
+        _keep_up(job, name, done)
+    return done
+
+
+def _keep_up(job: Job, name: str, done: dict[str, list[Any]]) -> None:
+    """Merge days and remove what is left; no run waits for it, and none fails with it."""
+    session, lake, plan = job.session, job.lake, job.plan
+    try:
+        merged = merging.merge_days(session, lake, plan, TABLES[name], job.copies[name])
+        job.copies[name] = job.copies[name].merging(merged)
+        done["merged"] += map(vars, merged)
+        done["removed"] += merging.remove_left(lake, plan, name)
+    except Exception as error:
+        _log(f"{name} is not merged: {_said(error)}")
 
 
 def _run(job: Job, readings: Readings, run: Run) -> None:

@@ -26,6 +26,24 @@ class Hour:
 
 
 @dataclass(frozen=True)
+class Merged:
+    """The copies of a day in one folder: it counts for `hours`, and holds `stale` ones besides."""
+
+    day: str
+    path: str
+    hours: tuple[str, ...]
+    stale: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What the job is to do for a table's copy besides: days to merge, folders to remove."""
+
+    merge: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Hunt:
     """The part of a hunt's frozen spec that the job needs."""
 
@@ -78,6 +96,8 @@ class Plan:
     workspace_key: str
     max_findings: int
     tables: Mapping[str, tuple[Hour, ...]]
+    merged: Mapping[str, tuple[Merged, ...]]
+    upkeep: Mapping[str, Upkeep]
     runs: tuple[Run, ...]
 
     def ends(self, began: datetime) -> datetime:
@@ -90,9 +110,9 @@ class Plan:
         """The hours of a table that hold blobs, oldest first; none for a table without."""
         return self.tables.get(table, ())
 
-    def copy_url(self, table: str, hour: str) -> str:
-        """Where this job writes the columnar copy of one table's hour."""
-        folder = c.copy_folder(self.workspace_key, table, self.job_id, hour)
+    def copy_url(self, table: str, key: str) -> str:
+        """Where this job writes the columnar copy of one table's hour or day."""
+        folder = c.copy_folder(self.workspace_key, table, self.job_id, key)
         return f"{self.tables_root}/{folder}"
 
     def run_url(self, run_id: str) -> str:
@@ -129,6 +149,14 @@ def _plan(body: Any) -> Plan:
             )
             for name, table in body["tables"].items()
         },
+        merged={
+            name: tuple(_merged(day) for day in table.get("merged", ()))
+            for name, table in body["tables"].items()
+        },
+        upkeep={
+            name: Upkeep(_texts(table.get("merge", [])), _texts(table.get("remove", [])))
+            for name, table in body["tables"].items()
+        },
         runs=tuple(_run(run) for run in body["runs"]),
     )
 
@@ -143,6 +171,13 @@ def _hour(body: Any) -> Hour:
         bytes=_count(body["bytes"]),
         copy=None if body["copy"] is None else _text(body["copy"]),
     )
+
+
+def _merged(body: Any) -> Merged:
+    hours, stale = _texts(body["hours"]), _texts(body["stale"])
+    if not all(c.is_hour_key(hour) and hour[:8] == body["day"] for hour in (*hours, *stale)):
+        raise ValueError(f"the plan names hours that are not of the day {body['day']!r}")
+    return Merged(body["day"], _text(body["path"]), hours, stale)
 
 
 def _run(body: Any) -> Run:

@@ -16,9 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shared import contract as c
-from spark import exports, views
+from spark import views
+from spark.copies import NOTHING, Copies, choose, read_chosen
 from spark.coverage import hours_of
-from spark.lake import Lake
 from spark.plan import Plan, Run
 from spark.tables.declared import TABLES
 
@@ -38,12 +38,11 @@ class Reading:
 
 @dataclass
 class Readings:
-    """The readings of one job. `copied`: (table, hour) -> URL of the copy that this job made."""
+    """The readings of one job. `copies`: table -> what there is of its copy."""
 
     session: SparkSession
-    lake: Lake
     plan: Plan
-    copied: Mapping[tuple[str, str], str]
+    copies: Mapping[str, Copies]
     facts: dict[Any, dict[str, Any]] = field(default_factory=dict)
     """What coverage knows already: see `coverage`."""
     _tables: dict[tuple[str, Window], Reading] = field(default_factory=dict)
@@ -59,13 +58,9 @@ class Readings:
         return self._tables[key]
 
     def _read(self, run: Run, name: str) -> Reading:
-        made = {
-            hour.hour: hour.copy or self.copied.get((name, hour.hour), "")
-            for hour in hours_of(self.plan, run, name)
-        }
-        there = exports.existing(self.lake, made)
-        lines = exports.read_copies(self.session, TABLES[name], sorted(there.values()))
-        return Reading(lines, tuple(sorted(there)))
+        wanted = [hour.hour for hour in hours_of(self.plan, run, name)]
+        chosen = choose(self.copies.get(name, NOTHING), wanted)
+        return Reading(read_chosen(self.session, TABLES[name], chosen), chosen.hours)
 
     def rows(self, run: Run, name: str) -> DataFrame:
         """The table's rows inside of the window, with the columns that hunts use."""

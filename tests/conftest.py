@@ -136,6 +136,7 @@ def _configuration(lake: Path, scratch: Path) -> dict[str, str]:
         "spark.sql.shuffle.partitions": "2",
         # Asked for block locations, a mount fails on the root of a container.
         "spark.sql.sources.ignoreDataLocality": "true",
+        "spark.tidehunt.listing": "serial",
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -44,11 +44,16 @@ STANDARD = {
 
 @dataclass(frozen=True)
 class Table:
-    """An exported table: `columns` is all that is known, `kept` goes into the columnar copy."""
+    """An exported table: `columns` is all that is known, `kept` goes into the columnar copy.
+
+    A merged day is sorted by `sorted_by`, then by TimeGenerated: what hunts group and look up by
+    lies together, which is small, and readers skip what cannot match.
+    """
 
     name: str
     columns: Mapping[str, str]
     kept: tuple[str, ...]
+    sorted_by: tuple[str, ...] = ()
 
     @property
     def known(self) -> tuple[str, ...]:

@@ -81,4 +81,5 @@ TABLE = Table(
         "NetworkDuration",
         "NetworkSessionId",
     ),
+    sorted_by=("DstIpAddr", "SrcIpAddr", "DstPortNumber"),
 )

@@ -96,4 +96,5 @@ TABLE = Table(
         "FieldDeviceCustomNumber1",
         "DeviceCustomNumber1Label",
     ),
+    sorted_by=("DestinationIP", "SourceIP", "DestinationPort"),
 )

@@ -56,4 +56,5 @@ TABLE = Table(
         "InitiatingProcessParentFileName",
         "ReportId",
     ),
+    sorted_by=("RemoteIP", "DeviceName", "RemotePort"),
 )

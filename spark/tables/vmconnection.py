@@ -43,4 +43,5 @@ TABLE = Table(
         "LinksLive",
         "ConnectionId",
     ),
+    sorted_by=("DestinationIp", "SourceIp", "DestinationPort"),
 )

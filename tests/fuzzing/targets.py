@@ -20,7 +20,7 @@ from shared.callers import OPERATOR
 from shared.documents import decode, encode
 from shared.errors import BadInput, TidehuntError
 from shared.hunt_specs import frozen, parse
-from shared.manifests import copied_hours, read_manifest
+from shared.manifests import read_manifest, read_report
 from shared.model import Param, Run
 from tests.contract.calls import CALL_SECONDS, CALLS, INCIDENT
 from tests.contract.scripted_server import Answer, Script
@@ -114,9 +114,12 @@ def _finding_is_a_row_or_bad(line: bytes) -> None:
 
 def _report_is_used_or_not(content: bytes) -> None:
     with suppress(BadInput):
-        for table, hours in copied_hours(content, JOB, WORKSPACE, "abfss://tables@x").items():
-            assert c.TABLE.fullmatch(table) and all(c.is_hour_key(hour) for hour in hours)
-            assert all(0 <= hour.blobs < 2**63 for hour in hours.values())
+        told = read_report(content, JOB, WORKSPACE, "abfss://tables@x")
+        for (table, day), one in told.items():
+            assert c.TABLE.fullmatch(table) and c.is_hour_key(f"{day}00")
+            hours = {*one.copies, *(one.merged.hours if one.merged else ())}
+            assert all(c.is_hour_key(hour) and hour[:8] == day for hour in hours)
+            assert all(0 <= hour.blobs < 2**63 for hour in one.copies.values())
 
 
 def _only_our_errors(server: Script, given: tuple[str, int, bytes]) -> None:

@@ -22,7 +22,7 @@ from shared.ports import Ledger
 from shared.records import RECENT, REQUESTS, SWEEPS, Kept, Records, job_path, mark, run_path
 from shared.requests import Change
 from shared.runs import decide_job, decide_run
-from shared.timeline import DayRecord, Hour
+from shared.timeline import DayRecord, Hour, Left, Merged
 from tests.memory.storage import MemoryLedger
 from tests.unit.house import TABLE, WORKSPACE, a_finding, a_run, spec
 
@@ -128,7 +128,10 @@ def _save_the_rest(records: Records) -> None:
     records.save(budget, Budget("20260310", 6, 4_000, 1, {_guid(0): 1}))
     day = records.day(WORKSPACE, TABLE, "20260309")
     hour = Hour(1, 2, "f" * 24, "abfss://tables@x/y", "f" * 24, 1)
-    records.save(day, DayRecord(WORKSPACE, TABLE, "20260309", {"2026030901": hour}))
+    merged = Merged("abfss://tables@x/z", {"2026030901": "f" * 24})
+    left = (Left("abfss://tables@x/w", NOW),)
+    known = DayRecord(WORKSPACE, TABLE, "20260309", {"2026030901": hour}, merged, left)
+    records.save(day, known)
     mark(ledger, WORKSPACE, TABLE, "2026030905", NOW)
     _save_case(records)
     _save_requests(ledger)

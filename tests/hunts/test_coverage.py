@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 job = pytest.importorskip("spark.job", reason="pyspark is not installed")
 exports = pytest.importorskip("spark.exports")
+TABLES = pytest.importorskip("spark.tables.declared").TABLES
 
 Json = dict[str, Any]
 NOTHING = """
@@ -87,10 +88,18 @@ def told(covered: tuple[SmallLake, str]) -> Json:
 
 
 @pytest.fixture(scope="module")
-def copies(covered: tuple[SmallLake, str]) -> dict[str, Json]:
-    """Hour -> what the report says of its copy."""
+def copies(session: SparkSession, covered: tuple[SmallLake, str]) -> dict[str, Json]:
+    """Hour -> what the report says of its copy, and what the copy holds."""
     lake, job_id = covered
-    return {one["hour"]: one for one in lake.report(job_id)["copies"]}
+    return {one["hour"]: one | held(session, one["path"]) for one in lake.report(job_id)["copies"]}
+
+
+def held(session: SparkSession, path: str) -> Json:
+    """Lines, rows and dropped lines of the copy of an hour."""
+    sums = {name: f"coalesce(sum({name}), 0)" for name in ("lines", "rows", "dropped")}
+    blobs = exports.per_blob(exports.read_copies(session, TABLES[TABLE], [path]))
+    row = blobs.selectExpr(*(f"{text} as {name}" for name, text in sums.items())).first()
+    return dict(row.asDict())
 
 
 def counts(copy: Json) -> tuple[int, int, int, int]:

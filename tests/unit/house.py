@@ -24,6 +24,7 @@ from tests.memory.services import (
 )
 from tests.memory.storage import MemoryExportLake, MemoryLedger, MemoryResultLake
 from tests.memory.wire import Wire
+from tests.unit.job_reports import report_on
 
 START = datetime(2026, 3, 10, 0, 5, tzinfo=UTC)
 TABLE = "commonsecuritylog"
@@ -253,22 +254,8 @@ class House:
         self.results.plant(c.manifest_path(job_id, run_id), body)
 
     def write_report(self, plan: Json) -> None:
-        """What the job copied: every hour that had no fresh copy."""
-        copies = [
-            {
-                "table": table,
-                "hour": hour["hour"],
-                "path": f"{plan['tables_root']}/"
-                + c.copy_folder(plan["workspace"]["key"], table, plan["job_id"], hour["hour"]),
-                "fingerprint": hour["fingerprint"],
-                "blobs": hour["blobs"],
-            }
-            for table, described in plan["tables"].items()
-            for hour in described["hours"]
-            if hour["copy"] is None
-        ]
-        report = json.dumps({"copies": copies}).encode()
-        self.results.plant(c.report_path(plan["job_id"]), report)
+        """What the job copied, merged and removed."""
+        self.results.plant(c.report_path(plan["job_id"]), report_on(plan))
 
     def runs(self) -> dict[str, Run]:
         """Every run, finished or not, by its id."""

@@ -15,6 +15,7 @@ from shared.copies import record_copies
 from shared.errors import Transient
 from shared.model import Job, Json, Param, Run
 from shared.records import Kept, run_path
+from shared.timeline import DayRecord, Hour, Left
 from spark.plan import parse_plan
 from tests.unit import house
 from tests.unit.house import START, TABLE, WORKSPACE, House, a_run, hours_of_days, spec
@@ -214,3 +215,100 @@ def test_a_broken_day_does_not_keep_a_job_from_its_end() -> None:
     home.tick(4)
     assert {run.status for run in home.runs().values()} == {"done"}
     assert home.documents("active/") == {}
+
+
+# --- merged days --------------------------------------------------------------------------------
+
+
+def settled() -> House:
+    """A house whose day has been copied and can be merged."""
+    home, _ = posted()
+    home.work()
+    home.tick(4)
+    home.clock.now = START + timedelta(hours=13)
+    return home
+
+
+def merged_once(home: House) -> Json:
+    """The plan of a job that merged the day and has told so."""
+    plan = planned(home)
+    home.write_report(plan)
+    record_copies(home.turn(), JOB)
+    return plan
+
+
+def test_a_settled_day_is_to_be_merged_and_is_read_merged_from_then_on() -> None:
+    home = settled()
+    assert merged_once(home)["tables"][TABLE]["merge"] == [DAY]
+    table = planned(home)["tables"][TABLE]
+    (merged,) = table["merged"]
+    assert (merged["day"], merged["hours"], merged["stale"]) == (DAY, hours_of_days(DAY), [])
+    assert merged["path"].endswith(f"/{TABLE}/{JOB.id}/{DAY}")
+    assert (table["merge"], table["remove"]) == ([], [])
+    read = parse_plan(home.results.read(c.plan_path(JOB.id), 10**6) or b"")
+    assert read.merged[TABLE][0].hours == tuple(hours_of_days(DAY))
+    # What the release before reads of the plan is there as well.
+    assert all(hour["copy"] for hour in table["hours"])
+
+
+def test_an_hour_that_changed_is_not_read_merged() -> None:
+    home = settled()
+    merged_once(home)
+    home.land([f"{DAY}05"], "{}\n{}\n", event=False)
+    (merged,) = planned(home)["tables"][TABLE]["merged"]
+    assert merged["stale"] == [f"{DAY}05"]
+    assert len(merged["hours"]) == 23
+
+
+def test_a_run_that_its_first_job_did_not_end_is_not_put_at_risk_by_merging() -> None:
+    home = settled()
+    assert planned(home, a_run(attempt=2))["tables"][TABLE]["merge"] == []
+    assert planned(home, a_run(attempt=1))["tables"][TABLE]["merge"] == [DAY]
+
+
+def test_a_year_is_merged_a_month_at_a_time_the_newest_days_first() -> None:
+    days = [DayRecord(WORKSPACE, TABLE, c.day_key(START - timedelta(days=n)),
+                      {f"{c.day_key(START - timedelta(days=n))}{h:02}": Hour(1, 1, "f", "x", "f", 1)
+                       for h in (1, 2)}) for n in range(60, 1, -1)]  # fmt: skip
+    wanted = {hour for day in days for hour in day.hours}
+    told = plans.table_plan(days, wanted, now=START, unread_since=START)
+    assert told["merge"] == [day.day for day in days[-plans.DAYS_A_JOB :]]
+    assert plans.table_plan(
+        days, wanted, now=START, unread_since=START, most_merges=0
+    )["merge"] == []  # fmt: skip
+
+
+def test_what_was_replaced_is_removed_when_no_job_can_read_it_any_more() -> None:
+    home = settled()
+    merged_once(home)
+    record = home.deployment.records.day(WORKSPACE, TABLE, DAY)
+    left = Left("abfss://tables@x/left", home.clock.now)
+    home.deployment.records.save(record, replace(record.value, left=(left,)))
+    assert planned(home)["tables"][TABLE]["remove"] == []
+    home.clock.now += timedelta(seconds=1800 + 3600) + plans.MARGIN
+    assert planned(home)["tables"][TABLE]["remove"] == [left.path]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "abfss://tables@elsewhere/x"},
+        {"path": "../../x"},
+        {"day": "2026030901"},
+        {"hours": {"2026031000": "f"}},
+        {"table": "../ledger"},
+    ],
+    ids=str,
+)
+def test_a_merged_day_is_recorded_where_its_job_may_write_and_nowhere_else(change: Json) -> None:
+    home = settled()
+    plan = planned(home)
+    home.write_report(plan)
+    report = json.loads(home.results.read(c.report_path(JOB.id), 10**6) or b"")
+    report["merged"][0].update(change)
+    report["lost"] = ["abfss://tables@elsewhere/a/b/c", f"{plan['tables_root']}/x/y/z/{DAY}"]
+    home.results.plant(c.report_path(JOB.id), json.dumps(report).encode())
+    before = home.deployment.records.day(WORKSPACE, TABLE, DAY).value
+    record_copies(home.turn(), JOB)
+    after = home.deployment.records.day(WORKSPACE, TABLE, DAY).value
+    assert (after.merged, after.hours) == (None, before.hours)

@@ -149,6 +149,8 @@ def configuration(to: Submission) -> dict[str, str]:
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         # Asked for block locations, a mount fails on the root of a container.
         "spark.sql.sources.ignoreDataLocality": "true",
+        # A folder of this disk is listed in less time than a task takes to start.
+        "spark.tidehunt.listing": "serial",
     }
     mounts = {
         f"spark.hadoop.fs.viewfs.mounttable.{container}.linkFallback": folder.absolute().as_uri()
