@@ -201,14 +201,14 @@ def sum_up(events: DataFrame) -> DataFrame:
         F.max("TimeGenerated").alias("Logged"),
         F.max("Listed").alias("Listed"),
         F.max("Indicators").alias("Indicators"),
-        F.array(F.max("Time").cast("double")).alias("Times"),
+        F.max("Time").cast("double").alias("LastSeconds"),
     )  # fmt: skip
 
 
 def drop_allowed(rows: DataFrame, allow_list: DataFrame) -> DataFrame:
     """Drop what an entry of the allow-list names, unless the entry had expired by then."""
     entries = allow_list.select(*(F.col(name).alias(f"a_{name}") for name in allow_list.columns))
-    return rows.join(F.broadcast(entries), on=x.is_allowed("a_", "Times"), how="left_anti")
+    return rows.join(F.broadcast(entries), on=x.is_allowed("a_", "LastSeconds"), how="left_anti")
 
 
 def gather(rows: DataFrame) -> DataFrame:

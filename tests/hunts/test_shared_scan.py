@@ -92,7 +92,7 @@ def test_a_view_of_one_run_alone_is_not_kept(
 ) -> None:
     lake = SmallLake(lake_folder, "sharedby1")
     plan = plans_of(lake, run_hunts(lake, 0x5CAF, 1))
-    readings = job.Readings(session, job.Lake(session), plan, {})
+    readings = job.Readings(session, plan, {})
     view = readings.view(plan.runs[0], "NetworkSession")
     assert not view.storageLevel.useMemory
     assert readings.view(plan.runs[0], "NetworkSession") is view
