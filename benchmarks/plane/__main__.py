@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from benchmarks.plane import skew, startup
 from benchmarks.plane.lake import WARM, BenchLake
 from benchmarks.plane.measure import Bench, Target, bytes_below
+from benchmarks.plane.worker import BOTH
 
 Options = argparse.Namespace
 
@@ -24,7 +26,7 @@ def _filled(options: Options, folder: str, days: int, rows: int) -> tuple[Bench,
     """A bench over so many days, and a small lake beside them to warm up on."""
     lake = BenchLake(Path(folder))
     size = lake.fill(days, rows)
-    BenchLake(lake.folder, WARM).fill(2, 600)
+    BenchLake(lake.folder, WARM).fill(2, 3_000)
     print(f"{days} days x {rows} rows, {288 * days} blobs, {size / 1e6:.0f} MB", flush=True)
     return Bench(lake, options.memory), lake.day_keys()
 
@@ -128,7 +130,10 @@ def main() -> int:
     parser.add_argument("--memory", type=int, default=2048, help="MB of the driver")
     parser.add_argument("--all", action="store_true", help="read: slow ways of reading as well")
     parser.add_argument("--json", type=Path, help="write what was measured here")
+    parser.add_argument("--pool", action="store_true", help="both of Java's compilers, as a pool")
     options = parser.parse_args()
+    if options.pool:
+        os.environ[BOTH] = "1"
     with tempfile.TemporaryDirectory(prefix="tidehunt-bench-") as folder:
         bench, targets = BENCHES[options.bench](options, folder)
     base = "Spark, JSON, seven columns, day folders"

@@ -149,8 +149,12 @@ STEPS: Mapping[str, Step] = {
         skew.gather_pruned, skew.gather_in_two,
     )
 }  # fmt: skip
-BEFORE: Mapping[str, tuple[str, ...]] = {"read_copy": ("copy", "copy", "read_copy")}
-"""What warms a step up, if not the step itself."""
+BEFORE: Mapping[str, tuple[str, ...]] = {
+    "copy": ("copy", "copy"),
+    "read_copy": ("copy", "copy", "read_copy"),
+    "hunt": ("hunt", "hunt"),
+}
+"""What warms a step up, if not the step itself: the second job merges what the first copied."""
 GIVEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("hunt_one_pair", "hunt_many_pairs"), ("20000",)),
     **dict.fromkeys(("gather", "gather_pruned", "gather_in_two"), ("100", "20000")),

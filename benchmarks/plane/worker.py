@@ -26,16 +26,20 @@ from workbench.emulators import spark_submit
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+BOTH = "TIDEHUNT_BENCH_BOTH_COMPILERS"
+"""Set: Java's optimising compiler works as well, as on a pool."""
+
 
 @contextmanager
 def spark_session(lake: BenchLake, memory_mb: int, scratch: Path) -> Iterator[SparkSession]:
-    """Two cores, mounted as the workbench mounts; both compilers are on, as on a pool."""
+    """Two cores, mounted as the workbench mounts, and with its compiler if nothing else is said."""
     to = spark_submit.Submission(
         "bench", {"conf": {}}, lake.mounts(), 2, memory_mb, scratch, scratch / "log"
     )
     environment = spark_submit.environment(to)
     os.environ.update({k: v for k, v in environment.items() if k != "SPARK_CONF_DIR"})
-    os.environ["SPARK_SUBMIT_OPTS"] = "-XX:-UsePerfData"
+    if os.environ.get(BOTH):
+        os.environ["SPARK_SUBMIT_OPTS"] = "-XX:-UsePerfData"
     time.tzset()
     for name in ("local", "tmp"):
         (scratch / name).mkdir()
