@@ -84,8 +84,8 @@ def read_copy(session: SparkSession, lake: BenchLake, planned: Sequence[str]) ->
     job = _job(session, lake, planned[0])
     code = _job_code()
     assert not code._copy(job)["copies"]  # noqa: S101  the bench itself would be wrong
-    copies, _ = code._read(job, job.plan.runs[0])
-    return _drain(copies[TABLE].filter("_Kind = 'row'").select(*SEVEN))
+    read = job.readings().table(job.plan.runs[0], TABLE)
+    return _drain(read.lines.filter("_Kind = 'row'").select(*SEVEN))
 
 
 def hunt(_: SparkSession, lake: BenchLake, planned: Sequence[str]) -> int:
@@ -109,7 +109,10 @@ def hunt_raw(session: SparkSession, lake: BenchLake, planned: Sequence[str]) -> 
     table = importlib.import_module("spark.tables.declared").TABLES[TABLE]
     lines = _json(session).schema(table.schema).json(lake.urls(days))
     rows = lines.selectExpr("*", "'row' as _Kind")
-    found = code._detect(job, run, {TABLE: rows}).persist()
+    readings = job.readings()
+    reading = importlib.import_module("spark.readings").Reading(rows, ())
+    readings._tables[TABLE, run.window] = reading
+    found = code._detect(job, readings, run).persist()
     found.count()
     results = importlib.import_module("spark.results")
     written = results.write_findings(

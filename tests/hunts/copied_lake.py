@@ -101,10 +101,8 @@ class CopiedLake:
     def read(self) -> DataFrame:
         """Every line that a run of a job would read now."""
         job = self.job()
-        code = self.jobs_code()
-        self.hear(job.plan.job_id, code._copy(job))
-        copies, _ = code._read(job, job.plan.runs[0])
-        frame: DataFrame = copies[TABLE]
+        self.hear(job.plan.job_id, self.jobs_code()._copy(job))
+        frame: DataFrame = job.readings().table(job.plan.runs[0], TABLE).lines
         return frame
 
     def raw(self) -> DataFrame:

@@ -57,11 +57,9 @@ def settled(session: SparkSession, lake_folder: Path) -> CopiedLake:
 def test_a_merged_day_is_read_without_the_blobs_and_the_hours(settled: CopiedLake) -> None:
     before = counted(settled.raw())
     plan = settled.job().plan
-    chosen = settled.jobs_code().choose(
-        settled.jobs_code().look(importlib.import_module("spark.lake").Lake(settled.session),
-                                 plan, TABLE),
-        HOURS,
-    )  # fmt: skip
+    lake = importlib.import_module("spark.lake").Lake(settled.session)
+    code = importlib.import_module("spark.copies")
+    chosen = code.choose(code.look(lake, plan, TABLE), HOURS)
     assert len(chosen.folders) == 2 and not chosen.parts
     assert counted(settled.read()) == before
 
@@ -158,8 +156,8 @@ def test_a_merge_that_fails_costs_no_run(session: SparkSession, lake_folder: Pat
     assert job.plan.upkeep[TABLE].merge == DAYS
     assert world.jobs_code()._copy(job)["merged"] == []
     assert job.broken == {}
-    copies, _ = world.jobs_code()._read(job, job.plan.runs[0])
-    assert counted(copies[TABLE]) == counted(world.raw())
+    read = job.readings().table(job.plan.runs[0], TABLE)
+    assert counted(read.lines) == counted(world.raw())
 
 
 @pytest.mark.parametrize("seed", range(3))
