@@ -289,6 +289,8 @@ def plan(job_id: str) -> Any:
         workspace_key=KEY,
         max_findings=10,
         tables={},
+        merged={},
+        upkeep={},
         runs=(RUN,),
     )
 
