@@ -79,11 +79,13 @@ def daily(options: Options, folder: str) -> tuple[Bench, list[Target]]:
     bench.spark("(merging)", "copy", past)
     ours = bench.spark("daily run: copy, merge, hunt, coverage", "hunt", window)
     raw = bench.spark("the same hunt from JSON, no coverage", "hunt_raw", window)
-    bench.spark("the notebook's reading of one day", "notebook_reads", window[-1:])
+    one = bench.spark("the notebook's reading of one day", "notebook_reads", window[-1:])
     notebook = bench.spark("the notebook's reading of all days", "notebook_reads", window)
     return bench, [
         Target("daily run / the same from JSON", ours.cpu / raw.cpu, 0.5, 0.25),
-        Target("daily run / the notebook's reading alone", ours.cpu / notebook.cpu, 0.5),
+        # What it reckons after reading is not measured: its whole is more, these ratios less.
+        Target("daily run / the notebook reads one day, wall", ours.wall / one.wall, 0.4),
+        Target("daily run / the notebook reads all days", ours.cpu / notebook.cpu, 0.04),
     ]
 
 
