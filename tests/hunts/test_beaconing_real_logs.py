@@ -21,6 +21,7 @@ exports = importlib.import_module("spark.exports")
 views = importlib.import_module("spark.views")
 TABLES: Mapping[str, Any] = importlib.import_module("spark.tables.declared").TABLES
 
+pytestmark = pytest.mark.proof
 REAL_LOGS = ROOT.parent / "shared" / "data" / "real-logs.tar.gz"
 CAPTURES = ("a-net-rats", "a-net-caldera", "a-net-apt29-day2", "a-net-zat", "a-windows")
 

@@ -63,6 +63,7 @@ def detect(session: SparkSession, tables: Tables) -> list[Any]:
     return sorted(hunt.detect(tables, {"allow_list": allow_list}, PARAMS).collect(), key=str)
 
 
+@pytest.mark.proof
 def test_listed_controllers_are_found_once_each_and_the_background_is_left_alone(
     session: SparkSession, real: Mapping[str, DataFrame]
 ) -> None:
