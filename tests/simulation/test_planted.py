@@ -34,7 +34,7 @@ def test_every_planted_bug_names_a_rule_and_its_invariant() -> None:
 
 
 def test_a_story_is_cut_down_to_the_faults_that_matter() -> None:
-    bug, seed = planted_jobs.posts_before_it_saves, 20
+    bug, seed = planted_jobs.posts_before_it_saves, 30
     found = simulate(seed, bug, until="4")
     short = shrink(found, bug, most=12)
     assert short.broken[0].startswith("4: 2 POSTs of job-")
