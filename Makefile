@@ -17,7 +17,7 @@ Tidehunt: hands-off hunting on Microsoft Sentinel data. All of it on this machin
   make hunt LOGS=<folder>   the same on your own exports (a folder of am-* containers)
   make serve                the local cloud and the app, until Ctrl-C
   make test                 every test but those of `make proof`
-  make proof                tests of many faults and of volume: minutes more, in CI on each commit
+  make proof                tests of many faults, volume, whole captures: minutes more, in CI on each commit
   make killtest             kill the real host over and over (KILLS=500): nothing is lost or doubled
   make crashpoints          break every pair of requests of every script: nothing is lost or doubled
   make year                 a year of ledger: what a turn asks for on day 365, beside day 7

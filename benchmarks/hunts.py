@@ -12,17 +12,16 @@ import importlib
 import json
 import os
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.process import cpu_seconds
+from benchmarks.sessions import spark_session
 from shared import contract as c
 from shared.model import Json
 
@@ -89,25 +88,6 @@ class Cost:
 # --- Spark ------------------------------------------------------------------------------------
 
 
-@contextmanager
-def spark_session(folder: Path) -> Iterator[SparkSession]:
-    """A local Spark with two threads that knows the lake in a folder by production URLs."""
-    java = importlib.import_module("workbench.emulators.spark_submit").java_home()
-    os.environ.update(
-        JAVA_HOME=str(java), PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1", TZ="UTC"
-    )
-    time.tzset()
-    builder = importlib.import_module("pyspark.sql").SparkSession.builder.master("local[2]")
-    for key, value in _configuration(folder).items():
-        builder = builder.config(key, value)
-    session: SparkSession = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
-
-
 def _configuration(folder: Path) -> Mapping[str, str]:
     mounts = {f"{name}@{STATE}": folder / name for name in ("results", "tables")}
     mounts[f"{c.export_container(TABLE)}@{EXPORTS}"] = folder / c.export_container(TABLE)
@@ -122,11 +102,7 @@ def _configuration(folder: Path) -> Mapping[str, str]:
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         "spark.sql.sources.ignoreDataLocality": "true",
         "spark.driver.memory": "2g",
-        "spark.local.dir": str(folder / "local"),
         "spark.sql.shuffle.partitions": "4",
-        "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
     }
 
 
@@ -296,8 +272,11 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--rows", type=int, default=20_000, help="a day")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, spark_session(Path(scratch)) as session:
-        costs = list(measure(session, Path(scratch), args))
+    with (
+        tempfile.TemporaryDirectory() as name,
+        spark_session(Path(name), _configuration(Path(name))) as session,
+    ):
+        costs = list(measure(session, Path(name), args))
     for cost in costs:
         beside = ", ".join(f"{name} {ratio:.2f}" for name, ratio in cost.beside(costs[0]).items())
         print(

@@ -16,6 +16,7 @@ from datetime import timedelta
 from shared import alarms, arrivals, health_rows, pools, spend
 from shared.alarms import Change, Known
 from shared.arrivals import Arrivals
+from shared.bookkeeping import Pause
 from shared.breaker import is_open
 from shared.contract import day_key
 from shared.deployment import Deployment, Turn
@@ -109,11 +110,11 @@ def _holding(
     late, settle = timedelta(seconds=settings.late_seconds), settings.settle_seconds
     busy = {run.id for run in runs} | deployment.records.unreadable_runs()
     # What waits while a person wants it to is not late: the pause is told in its place.
-    stands = paused(deployment.records) is not None
-    going = [run for run in runs if not (stands and run.status == "waiting")]
+    pause = paused(deployment.records)
+    going = [run for run in runs if pause is None or run.status != "waiting"]
     watched = {f"{key}/{t}" for key in deployment.workspaces() for t in deployment.tables()}
     return [
-        *_stopped(turn),
+        *_stopped(turn, pause),
         *alarms.held(runs),
         *alarms.late_runs(going, now, late + timedelta(seconds=settings.coalesce_seconds)),
         *alarms.late_hunts(seen, busy, now, timedelta(seconds=settle), late),
@@ -122,10 +123,9 @@ def _holding(
     ]
 
 
-def _stopped(turn: Turn) -> list[Alarm]:
+def _stopped(turn: Turn, pause: Pause | None) -> list[Alarm]:
     """What keeps every new job back: a person's pause, and the breaker of the pool."""
-    found, now = [], turn.now()
-    pause, pool = paused(turn.deployment.records), pools.as_seen(turn.deployment, ())
+    found, now, pool = [], turn.now(), pools.as_seen(turn.deployment, ())
     if pause is not None:
         said = alarms.cut(f"{pause.by or 'somebody'}: {pause.reason}")
         found.append(Alarm("Paused", "everything", pause.since or now, said, "tidehunt resume"))

@@ -12,26 +12,11 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark.expressions import address, found, hostname, port, words
-from spark.view_values import protocol, shaped, start
+from spark.view_values import CONNECTION, protocol, shaped, start
 
 DNS = T.StructType(
     [
-        T.StructField("TimeGenerated", T.TimestampType()),
-        T.StructField("EventStartTime", T.TimestampType()),
-        T.StructField("EventVendor", T.StringType()),
-        T.StructField("EventProduct", T.StringType()),
-        T.StructField("EventSubType", T.StringType()),
-        T.StructField("EventResult", T.StringType()),
-        T.StructField("EventCount", T.LongType()),
-        T.StructField("Dvc", T.StringType()),
-        T.StructField("DvcAction", T.StringType()),
-        T.StructField("SrcIpAddr", T.StringType()),
-        T.StructField("SrcPortNumber", T.IntegerType()),
-        T.StructField("SrcHostname", T.StringType()),
-        T.StructField("SrcUsername", T.StringType()),
-        T.StructField("SrcProcessName", T.StringType()),
-        T.StructField("DstIpAddr", T.StringType()),
-        T.StructField("DstPortNumber", T.IntegerType()),
+        *CONNECTION,
         T.StructField("NetworkProtocol", T.StringType()),
         T.StructField("DnsQuery", T.StringType()),
         T.StructField("DnsQueryTypeName", T.StringType()),

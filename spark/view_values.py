@@ -10,6 +10,26 @@ from pyspark.sql import types as T
 
 from spark.expressions import words
 
+CONNECTION = (
+    T.StructField("TimeGenerated", T.TimestampType()),
+    T.StructField("EventStartTime", T.TimestampType()),
+    T.StructField("EventVendor", T.StringType()),
+    T.StructField("EventProduct", T.StringType()),
+    T.StructField("EventSubType", T.StringType()),
+    T.StructField("EventResult", T.StringType()),
+    T.StructField("EventCount", T.LongType()),
+    T.StructField("Dvc", T.StringType()),
+    T.StructField("DvcAction", T.StringType()),
+    T.StructField("SrcIpAddr", T.StringType()),
+    T.StructField("SrcPortNumber", T.IntegerType()),
+    T.StructField("SrcHostname", T.StringType()),
+    T.StructField("SrcUsername", T.StringType()),
+    T.StructField("SrcProcessName", T.StringType()),
+    T.StructField("DstIpAddr", T.StringType()),
+    T.StructField("DstPortNumber", T.IntegerType()),
+)
+"""Who asked whom, and who says so: the columns that every view begins with."""
+
 
 def shaped(
     rows: DataFrame, schema: T.StructType, table: str, values: Mapping[str, Column]

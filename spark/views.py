@@ -18,7 +18,7 @@ from shared import contract as c
 from spark import dns_view
 from spark.expressions import address, found, hostname, port, words
 from spark.indicator_values import indicators
-from spark.view_values import protocol, shaped, start
+from spark.view_values import CONNECTION, protocol, shaped, start
 
 __all__ = [
     "DNS",
@@ -40,22 +40,7 @@ Params = Mapping[str, Any]
 
 NETWORK_SESSION = T.StructType(
     [
-        T.StructField("TimeGenerated", T.TimestampType()),
-        T.StructField("EventStartTime", T.TimestampType()),
-        T.StructField("EventVendor", T.StringType()),
-        T.StructField("EventProduct", T.StringType()),
-        T.StructField("EventSubType", T.StringType()),
-        T.StructField("EventResult", T.StringType()),
-        T.StructField("EventCount", T.LongType()),
-        T.StructField("Dvc", T.StringType()),
-        T.StructField("DvcAction", T.StringType()),
-        T.StructField("SrcIpAddr", T.StringType()),
-        T.StructField("SrcPortNumber", T.IntegerType()),
-        T.StructField("SrcHostname", T.StringType()),
-        T.StructField("SrcUsername", T.StringType()),
-        T.StructField("SrcProcessName", T.StringType()),
-        T.StructField("DstIpAddr", T.StringType()),
-        T.StructField("DstPortNumber", T.IntegerType()),
+        *CONNECTION,
         T.StructField("DstHostname", T.StringType()),
         T.StructField("NetworkProtocol", T.StringType()),
         T.StructField("NetworkApplicationProtocol", T.StringType()),

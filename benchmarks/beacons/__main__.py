@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from benchmarks.beacons import hunt, notebook, people, report, rita, scoring
 from benchmarks.beacons.scoring import Outcome, Scores, Truth
 from benchmarks.beacons.world import make_world
+from benchmarks.sessions import spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -124,7 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _judged(numbers: Sequence[int]) -> Iterator[Judged]:
-    with tempfile.TemporaryDirectory() as name, hunt.spark_session(Path(name)) as session:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        spark_session(Path(name), hunt.configuration()) as session,
+    ):
         for number in numbers:
             yield judge(session, number, Path(name))
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,35 +52,13 @@ def spec() -> HuntSpec:
     return parse(path.read_text("utf-8"), str(path), HUNT)
 
 
-@contextmanager
-def spark_session(scratch: Path) -> Iterator[SparkSession]:
-    """A local Spark with two threads, in UTC as on a pool."""
-    java = importlib.import_module("workbench.emulators.spark_submit").java_home()
-    os.environ.update(
-        JAVA_HOME=str(java), PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1", TZ="UTC"
-    )
-    time.tzset()
-    builder = importlib.import_module("pyspark.sql").SparkSession.builder.master("local[2]")
-    for key, value in _configuration(scratch).items():
-        builder = builder.config(key, value)
-    session: SparkSession = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
-
-
-def _configuration(scratch: Path) -> Mapping[str, str]:
+def configuration() -> Mapping[str, str]:
+    """What the hunt runs with: a job's own settings, and room for a world."""
     of_a_job: Mapping[str, str] = importlib.import_module("spark.job").SQL
     return {
         **of_a_job,
         "spark.driver.memory": "4g",
-        "spark.local.dir": str(scratch / "local"),
         "spark.sql.shuffle.partitions": "8",
-        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
     }
 
 

@@ -8,35 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.hunts.timers import ENOUGH, GAP, chance, nats, timer, walk
+
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 np: Any = pytest.importorskip("numpy", reason="numpy is not installed")
 r = importlib.import_module("spark.expressions.rhythm")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-GAP = 2.0
-ENOUGH = 8.5
-"""Nats at which the hunt's score reaches Medium: 9.3 * -ln(1 - 0.6)."""
-
-
-def chance(seed: int) -> Any:
-    return np.random.default_rng(seed)
-
-
-def walk(intervals: Any, start: float = 1_000.25) -> Any:
-    """Times with these intervals, of a clock with fractions."""
-    return start + np.concatenate([[0.0], np.cumsum(intervals)])
-
-
-def timer(count: int, period: float, jitter: float, seed: int) -> Any:
-    return walk(period * (1 + chance(seed).uniform(-jitter, jitter, count)))
-
-
-def nats(times: Any) -> float:
-    rhythm = r.judge(times, GAP)
-    return -math.inf if rhythm is None else float(rhythm.nats)
-
 
 # --- the likelihoods --------------------------------------------------------------------------
 
