@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.simulation import planted_jobs, planted_ledger, planted_sinks
 from tests.simulation.planted import PLANTED, Plant, told_by
-from tests.simulation.simulate import numbers, shrink, simulate
+from tests.simulation.simulate import Outcome, numbers, shrink, simulate
 
 pytestmark = pytest.mark.proof
 
@@ -34,13 +36,19 @@ def test_every_planted_bug_names_a_rule_and_its_invariant() -> None:
 
 
 def test_a_story_is_cut_down_to_the_faults_that_matter() -> None:
-    bug, seed = planted_jobs.posts_before_it_saves, 30
-    found = simulate(seed, bug, until="4")
+    bug = planted_jobs.posts_before_it_saves
+    found = next(one for one in _told(bug, "4") if len(one.faults) >= 6)
     short = shrink(found, bug, most=12)
     assert short.broken[0].startswith("4: 2 POSTs of job-")
     assert 1 <= len(short.faults) < len(found.faults)
     assert len(short.story) <= 20 and "VIOLATION" in short.story[-1]
     assert sum("engine.submit" in line for line in short.story) == 2
+
+
+def _told(bug: Plant, number: str) -> Iterator[Outcome]:
+    """Of the seeds from here on those that tell of it: which they are changes with the code."""
+    seeds = (simulate(seed, bug, until=number) for seed in range(39, 139))
+    return (one for one in seeds if number in numbers(one))
 
 
 def test_a_bug_that_needs_no_fault_is_told_without_any() -> None:

@@ -35,6 +35,8 @@ from tests.unit import house
 START = datetime.fromisoformat("2026-03-10T00:05:00+00:00")
 HEALING = timedelta(hours=3)
 """So long after the last fault the timer stays as it was: what must be over in time is over."""
+IDLE, IDLE_AND_HEALED = 900.0, 7200.0
+"""Seconds between two ticks when there is nothing to do but to sweep."""
 UNFINISHED = ("active", "touched", "requests")
 Mode = Literal["usual", "none", "thrice"]
 
@@ -244,8 +246,10 @@ class World:
             return 60.0  # there was more to do than one turn could
         if self._troubled():
             return self.scale.tick
-        pause = self.scale.pause if self.is_busy() else 900.0
-        return pause * (2 if self.schedule.now > self.faults.end + HEALING else 1)
+        healed = self.schedule.now > self.faults.end + HEALING
+        if self.is_busy():
+            return self.scale.pause * (2 if healed else 1)
+        return IDLE_AND_HEALED if healed else IDLE
 
     def is_busy(self) -> bool:
         """True while the ledger holds something that is not finished."""
