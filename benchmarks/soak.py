@@ -8,19 +8,20 @@ Exit code 1: marks lost, less than 100 events per second, or memory that grows.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from statistics import linear_regression, quantiles
-
-import httpx
+from urllib.parse import urlencode, urlsplit
 
 from benchmarks.process import cpu_seconds, held_bytes
 from shared import contract as c
@@ -94,26 +95,38 @@ class Soak:
 
 @dataclass
 class Exporter:
-    """Writes blobs and posts their events, at a rate or as fast as the host takes them."""
+    """Writes blobs and posts their events, at a rate or as fast as the host takes them.
+
+    A thread a connection, with the standard library's client: what posts must not take the
+    processors from what is measured.
+    """
 
     machine: Machine
     rate: float
     soak: Soak
     until: float
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Post until the time is over."""
-        async with httpx.AsyncClient(timeout=30, trust_env=False) as self._client:
-            self._began = time.monotonic()
-            self._next = self._began
-            await asyncio.gather(self._sample(), *map(self._post_on, range(AT_ONCE)))
+        self._lock, self._began = threading.Lock(), time.monotonic()
+        self._next = self._began
+        with ThreadPoolExecutor(AT_ONCE + 1) as threads:
+            busy = [threads.submit(self._sample)]
+            busy += [threads.submit(self._post_on, number) for number in range(AT_ONCE)]
+            for one in busy:
+                one.result()
 
-    async def _post_on(self, number: int) -> None:
+    def _post_on(self, number: int) -> None:
         chance = random.Random(number)  # noqa: S311  an experiment's order
+        app = urlsplit(self.machine.app.url)
+        there = HTTPConnection(app.hostname or "", app.port, timeout=30)
         while (now := time.monotonic()) < self.until:
-            turn, self._next = max(self._next, now - 1), max(self._next, now - 1) + 1 / self.rate
-            await asyncio.sleep(max(0.0, turn - now))
-            await self._post(self._grow(chance))
+            with self._lock:
+                turn = max(self._next, now - 1)
+                self._next = turn + 1 / self.rate
+            time.sleep(max(0.0, turn - now))
+            self._post(there, self._grow(chance))
+        there.close()
 
     def _grow(self, chance: random.Random) -> BlobEvent:
         hour = datetime.now(UTC) - timedelta(hours=chance.randrange(24 * DAYS))
@@ -125,34 +138,37 @@ class Exporter:
             blob.write(b"{}\n")
         return BlobEvent("exports", "PutBlob", c.export_container(TABLE), path)
 
-    async def _post(self, event: BlobEvent) -> None:
+    def _post(self, there: HTTPConnection, event: BlobEvent) -> None:
         """Deliver until it is accepted, as Event Grid does."""
-        body = [grid_event(event, ACCOUNTS["exports"])]
-        app = self.machine.app
-        while True:
-            began = time.monotonic()
-            try:
-                answer = await self._client.post(
-                    f"{app.url}/runtime/webhooks/EventGrid",
-                    params={"functionName": "export_blob_created", "code": app.key},
-                    headers={"aeg-event-type": "Notification"},
-                    json=body,
-                )
-            except httpx.TransportError:
+        body = json.dumps([grid_event(event, ACCOUNTS["exports"])])
+        query = urlencode({"functionName": "export_blob_created", "code": self.machine.app.key})
+        began = time.monotonic()
+        while not self._is_accepted(there, f"/runtime/webhooks/EventGrid?{query}", body):
+            with self._lock:
                 self.soak.refused += 1
-                continue
-            if answer.status_code < 300:
-                self.soak.waits.append(time.monotonic() - began)
-                self.soak.posted += 1
-                return
-            self.soak.refused += 1
+            began = time.monotonic()
+        with self._lock:
+            self.soak.waits.append(time.monotonic() - began)
+            self.soak.posted += 1
 
-    async def _sample(self) -> None:
+    @staticmethod
+    def _is_accepted(there: HTTPConnection, path: str, body: str) -> bool:
+        kind = {"aeg-event-type": "Notification", "Content-Type": "application/json"}
+        try:
+            there.request("POST", path, body, kind)
+            with there.getresponse() as answer:
+                answer.read()
+                return answer.status < 300
+        except (OSError, HTTPException):
+            there.close()
+            return False
+
+    def _sample(self) -> None:
         pid = self.machine.app_pid()
         while time.monotonic() < self.until:
             sample = (time.monotonic() - self._began, held_bytes(pid) / 1e6)
             self.soak.samples.append(sample)
-            await asyncio.sleep(SAMPLE_SECONDS)
+            time.sleep(SAMPLE_SECONDS)
 
 
 def soak(home: Home, minutes: float, rate: float) -> Soak:
@@ -162,7 +178,7 @@ def soak(home: Home, minutes: float, rate: float) -> Soak:
     with Machine(home, [WORKSPACE], overrides=CALM, events=silent, submit=_no_pool) as machine:
         cpu, began = cpu_seconds(machine.app_pid()), time.monotonic()
         around = time.process_time()
-        asyncio.run(Exporter(machine, rate, told, began + 60 * minutes).run())
+        Exporter(machine, rate, told, began + 60 * minutes).run()
         told.seconds = time.monotonic() - began
         told.cpu = cpu_seconds(machine.app_pid()) - cpu
         told.cpu_around = time.process_time() - around
