@@ -97,7 +97,7 @@ class World:
         self.faults = Faults(self.seed, begins, begins + troubled, self.only)
         self.events_mode: Mode = self.dice.choice(("usual", "usual", "usual", "none", "thrice"))
         self.unexpected, self.leaks = Unexpected(), foreign.Leaks()
-        self.lasted = 0.0
+        self.lasted, self._ticks_at = 0.0, START
         self._build_services()
         self.hosts = [Host(f"host-{n}", self._skew()) for n in (1, 2, 3)]
         self.tenant = Exports(self, self._dice("exports"))
@@ -177,6 +177,8 @@ class World:
             self.faults.dies(call)
         if call.raised is not None and not isinstance(call.raised, HostDied | TidehuntError):
             self.raised.append(f"{call.what} raised {type(call.raised).__name__}: {call.raised}")
+        if call.what != "tick":
+            self._wake()
 
     def _fault(self) -> str:
         return self.schedule.current.fault if self.schedule.current else ""
@@ -222,7 +224,7 @@ class World:
             person.plan(START, self.scale.hours)
         if not self.calm:
             foreign.plan_strangers(self, self._dice("strangers"), START, self.scale.hours)
-        self.schedule.after(0, self._tick)
+        self._plan_tick(0)
         self.schedule.run(START + self.scale.length)
 
     def _tick(self) -> None:
@@ -236,7 +238,18 @@ class World:
             )
         if self._troubled() and self.dice.random() < 0.02:
             self.dice.choice(self.hosts).skew = self._skew()
-        self.schedule.after(self._pause(), self._tick)
+        self._plan_tick(self._pause())
+
+    def _plan_tick(self, seconds: float) -> None:
+        """The next tick, in place of the one that was planned."""
+        self._ticks_at = at = self.schedule.now + timedelta(seconds=seconds)
+        self.schedule.at(at, lambda: self._tick() if self._ticks_at == at else None)
+
+    def _wake(self) -> None:
+        """There is something to do: the timer does not jump over it."""
+        pause = self.scale.pause * 2
+        if self._ticks_at > self.schedule.now + timedelta(seconds=pause) and self.is_busy():
+            self._plan_tick(pause)
 
     def _troubled(self) -> bool:
         return self.faults.start <= self.schedule.now < self.faults.end
