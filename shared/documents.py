@@ -34,8 +34,9 @@ def encode(document: object) -> Json:
 
 def encode_over(body: Json, before: object, after: object) -> Json:
     """`after` as a document, with what `body`, from which `before` was read, has besides."""
-    wide = _unpacked(type(after), body)
-    return _document(type(after), _carry(wide, _object(before), _object(after)))
+    wide, known, new = _unpacked(type(after), body), _object(before), _object(after)
+    # What this version wrote, which is nearly all, has nothing besides.
+    return _document(type(after), new if wide == known else _carry(wide, known, new))
 
 
 def newest(kind: type) -> int:
@@ -113,20 +114,25 @@ def _defaults(kind: Any) -> tuple[tuple[str, Any], ...]:
 
 
 def _value(value: Any) -> Any:
-    if isinstance(value, _AS_THEY_ARE):
-        return value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if is_dataclass(value):
-        return _object(value)
-    if isinstance(value, Mapping):
-        return {key: _value(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_value(part) for part in value]
-    return value
+    kind = type(value)
+    return value if kind in _AS_THEY_ARE else _writer(_hashable(kind))(value)
 
 
-_AS_THEY_ARE = (str, int, float, type(None))
+_AS_THEY_ARE = frozenset({str, int, float, bool, type(None)})
+
+
+@cache
+def _writer(kind: Any) -> Callable[[Any], Any]:
+    """How a value of this type is written: worked out once, as its reader is."""
+    if issubclass(kind, datetime):
+        return lambda value: value.isoformat()
+    if is_dataclass(kind):
+        return _object
+    if issubclass(kind, Mapping):
+        return lambda value: {key: _value(part) for key, part in value.items()}
+    if issubclass(kind, list | tuple):
+        return lambda value: [_value(part) for part in value]
+    return lambda value: value
 
 
 def _from_object(kind: type[T], body: Mapping[str, Any]) -> T:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 
 from shared.errors import Forbidden, OutcomeUnknown, Throttled, Transient
 from tests.simulation.baton import Call, HostDied
@@ -31,6 +32,7 @@ RARE = {"engine.submit": 30, "sink.send": 10, "incidents.put": 10, "incidents.co
 STALLS = (5.0, 30.0, 70.0, 200.0, 700.0, 3000.0)
 
 
+@cache
 def acts(operation: str) -> bool:
     """True for a request that changes something."""
     return operation.split(".")[1] in ACTS

@@ -1,10 +1,10 @@
-"""How large a world is, by its seed. Most are small, so that many cost little; every 50th is whole.
+"""How large a world is, by its seed. Most are small, so that many cost little; one in 100 is whole.
 
 | seeds            | hunts   | workspaces | hours of data | share |
 |------------------|---------|------------|---------------|-------|
-| number 25 of 50  | 25      | 2          | 48            | 2 %   |
+| number 25 of 100 | 25      | 2          | 48            | 1 %   |
 | others, one in 6 | 5       | 2          | 20            | 16 %  |
-| the rest         | 2 to 5  | 1 or 2     | 12 to 18      | 82 %  |
+| the rest         | 2 to 5  | 1 or 2     | 12 to 18      | 83 %  |
 
 One in four of those that are not whole has caps so small that they bite.
 """
@@ -22,7 +22,7 @@ from tests.unit import house
 from tests.unit.house import OTHER, WORKSPACE
 
 TABLES = ("commonsecuritylog", "signinlogs")
-WHOLE_ONE_IN = 50
+WHOLE_ONE_IN, FIRST_WHOLE = 100, 25
 REVISIONS = timedelta(hours=24)
 """What the latest data needs for its last revision."""
 _KINDS: tuple[Mapping[str, Any], ...] = (
@@ -68,7 +68,7 @@ class Scale:
 def scale_of(seed: int) -> Scale:
     """By the table above."""
     dice = random.Random(f"{seed} scale")  # noqa: S311 no secret
-    if seed % WHOLE_ONE_IN == WHOLE_ONE_IN // 2:
+    if seed % WHOLE_ONE_IN == FIRST_WHOLE:
         return Scale(tuple(range(25)), hours=48, tick=300.0)
     caps = _caps(dice) if dice.random() < 0.25 else {}
     if dice.random() < 1 / 6:

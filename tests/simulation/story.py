@@ -24,7 +24,7 @@ class Story:
 
     def note(self, at: datetime, who: str, what: str) -> None:
         """Something that only tells two histories apart."""
-        self._digest.update(f"{at}{who}{what}".encode())
+        self._digest.update(f"{at.timestamp()}{who}{what}".encode())
 
     def digest(self) -> str:
         """Equal for equal histories."""

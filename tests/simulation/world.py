@@ -177,8 +177,7 @@ class World:
             self.faults.dies(call)
         if call.raised is not None and not isinstance(call.raised, HostDied | TidehuntError):
             self.raised.append(f"{call.what} raised {type(call.raised).__name__}: {call.raised}")
-        if call.what != "tick":
-            self._wake()
+        self._wake()
 
     def _fault(self) -> str:
         return self.schedule.current.fault if self.schedule.current else ""
@@ -255,7 +254,7 @@ class World:
         return self.faults.start <= self.schedule.now < self.faults.end
 
     def _pause(self) -> float:
-        if self.lasted > 30.0:
+        if self.lasted > 15.0:
             return 60.0  # there was more to do than one turn could
         if self._troubled():
             return self.scale.tick
