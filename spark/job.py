@@ -23,6 +23,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -30,7 +31,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark import exports, merging, results, tuning
+from spark import exports, limits, merging, results, tuning
 from spark.copies import Copies, look
 from spark.coverage import coverage
 from spark.lake import Lake
@@ -241,20 +242,42 @@ def _hunt(
     hours = {name: reading.hours for name, reading in read.items()}
     told = coverage(job.plan, run, copies, hours, readings.facts)
     marks.append(time.monotonic())
-    stages = ("hunt_s", "write_s", "coverage_s")
+    told.update(_limit(readings, run))
+    marks.append(time.monotonic())
+    stages = ("hunt_s", "write_s", "coverage_s", "canaries_s")
     timings.update({name: marks[n + 1] - marks[n] for n, name in enumerate(stages)})
     return written, told
 
 
-def _detect(job: Job, readings: Readings, run: Run) -> DataFrame:
+def _limit(readings: Readings, run: Run) -> Json:
+    """The hunt's detection limit, where it has canaries; no finding is lost for want of it."""
+    hunt = _hunt_of(run)
+    if not hasattr(hunt, "canaries"):
+        return {}
+    try:
+        judged = hunt.canaries(_tables(readings, run), dict(run.params))
+        return {"limit": limits.limit(judged, run.hunt.severity)}
+    except Exception as error:
+        _log(f"{run.run_id}: no detection limit: {_said(error)}")
+        return {}
+
+
+def _hunt_of(run: Run) -> ModuleType:
+    return importlib.import_module(f"spark.hunts.{run.hunt.module}")
+
+
+def _tables(readings: Readings, run: Run) -> dict[str, DataFrame]:
+    """What a hunt is given: its own tables, and its views."""
     tables = {name: readings.rows(run, name) for name in run.hunt.tables}
-    built = {view: readings.view(run, view) for view in run.hunt.views}
+    return tables | {view: readings.view(run, view) for view in run.hunt.views}
+
+
+def _detect(job: Job, readings: Readings, run: Run) -> DataFrame:
     references = {
         name: reference(job.session, name, run.references.get(name, ()))
         for name in {*REFERENCE_COLUMNS, *run.references}
     }
-    hunt = importlib.import_module(f"spark.hunts.{run.hunt.module}")
-    found = hunt.detect({**tables, **built}, references, dict(run.params))
+    found = _hunt_of(run).detect(_tables(readings, run), references, dict(run.params))
     if not isinstance(found, DataFrame):
         raise TypeError(f"hunt {run.hunt.module} gives a {type(found).__name__}, not a DataFrame")
     return found

@@ -98,7 +98,9 @@ def measure(pairs: DataFrame, rules: Rules) -> DataFrame:
     """Each pair's best rhythm in place of its events, or its events of one size as a candidate."""
     kept = [field for field in pairs.schema if field.name != EVENTS]
     schema = T.StructType([*kept, *MEASURED, *CANDIDATE])
-    work = partial(_measured, rules=rules, kept=[one.name for one in kept], schema=_arrow(schema))
+    work = partial(
+        _measured, rules=rules, kept=[one.name for one in kept], schema=arrow_schema(schema)
+    )
     return pairs.mapInArrow(work, schema)
 
 
@@ -109,11 +111,12 @@ def add_pools(pairs: DataFrame, rules: Rules, source: Sequence[str]) -> DataFram
     HostsAtDestination; rows of one `source` must lie side by side, ordered by Dst.
     """
     schema = T.StructType([one for one in pairs.schema if one.name not in CANDIDATE.fieldNames()])
-    work = partial(_with_pools, rules=rules, source=list(source), schema=_arrow(schema))
+    work = partial(_with_pools, rules=rules, source=list(source), schema=arrow_schema(schema))
     return pairs.mapInArrow(work, schema)
 
 
-def _arrow(schema: T.StructType) -> pa.Schema:
+def arrow_schema(schema: T.StructType) -> pa.Schema:
+    """What Arrow batches of these columns have to look like."""
     from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415
 
     return to_arrow_schema(schema)

@@ -45,6 +45,7 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from spark import expressions as x
+from spark.expressions import canaries as k
 from spark.expressions import series as s
 from spark.views import Params, References, Tables
 
@@ -55,6 +56,7 @@ CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkPr
            "SrcBytes", "DstBytes")  # fmt: skip
 SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Constancy", "Persistence", "Prevalence",
               "Rarity", "Focus", "Novelty")  # fmt: skip
+ALONE = ("HostsAtDestination", "HostsWithSameRhythm", "DestinationsWithSameRhythm")
 FEWEST_HOSTS = 20  # with fewer hosts in the data nothing can be said about what is rare
 NAMES_OF_A_FRONT = 20
 """Host names from which an address is a proxy or a cloud's front, and says little by itself."""
@@ -85,6 +87,31 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
         .transform(drop_allowed, refs["allow_list"])
         .transform(describe)
     )
+
+
+def canaries(tables: Tables, params: Params) -> DataFrame:
+    """Made-up implants of some hosts, scored as pairs are: a row per host and case.
+
+    They are alone in what they do, at places that are as old as they are.
+    """
+    sessions = tables["NetworkSession"]
+    return (
+        k.plant(sample_hosts(sessions, params["canary_hosts"]), _rules(params))
+        .withColumns({name: F.lit(1) for name in ALONE})
+        .withColumn("FirstHere", F.col("First"))
+        .join(F.broadcast(count_hosts(sessions)), on="SrcIsPrivate", how="left")
+        .transform(score, params)
+        .select(*k.CASE.fieldNames(), "Score")
+    )
+
+
+def sample_hosts(sessions: DataFrame, count: int) -> DataFrame:
+    """So many hosts inside, always the same of the same hosts, and the hours they were seen in."""
+    hour = F.floor(F.col("EventStartTime").cast("double") / s.HOUR)
+    inside = sessions.withColumn("SrcIsPrivate", x.is_private("SrcIpAddr")).filter("SrcIsPrivate")
+    hours = inside.groupBy("SrcIpAddr", "SrcIsPrivate").agg(F.collect_set(hour).alias(k.HOURS))
+    seen = hours.filter(F.size(k.HOURS) > 0)
+    return seen.orderBy(F.xxhash64("SrcIpAddr"), "SrcIpAddr").limit(count)
 
 
 def _rules(params: Params) -> s.Rules:

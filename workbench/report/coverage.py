@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from workbench.report.limit import limit
 from workbench.report.markup import Html, data_table, el, join, steady
 from workbench.report.values import (
     Json,
@@ -57,6 +58,8 @@ def _one(entry: Json) -> Html:
     if ignored := items(entry.get("ignored_tables")):
         names = ", ".join(clean(name, 60) for name in ignored[:30])
         parts.append(el("p", f"Exported, but no hunt reads it: {names}.", cls="notice"))
+    if (told := limit(entry)) is not None:
+        parts.append(told)
     return el("div", *parts, cls="coverage")
 
 

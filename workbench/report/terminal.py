@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from workbench.report.limit import limit_words
 from workbench.report.text import (
     Incidents,
     by_score,
@@ -179,6 +180,11 @@ def _coverage(runs: Sequence[Json], screen: _Screen) -> None:
     if ignored:
         names = ", ".join(sorted(ignored)[:20])
         screen.line(f"Exported, but no hunt reads {plural(len(ignored), 'table')}: {names}.")
+    told = [(entry, said) for entry in runs if (said := limit_words(entry))]
+    for entry, said in told[-1:]:
+        screen.line(f"Run {clean(entry.get('run_id'), 60)} would have seen implants")
+        for line in said:
+            screen.line(f"  {line}")
 
 
 def _timings(stages: Sequence[Json], screen: _Screen) -> None:

@@ -1,0 +1,132 @@
+"""Canaries: made-up implants of real hosts, judged as pairs are, and told what was seen of them.
+
+They answer "what would have been seen today?": with this log, its gaps and its hosts' hours, and
+with these parameters. No row of them leaves the frame that they are made in.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import types as T
+
+from spark.expressions import series as s
+
+ALONE, AMONG, IN_TURN = "alone at its address", "amid other calls", "four addresses in turn"
+WAYS = (ALONE, AMONG, IN_TURN)
+INTERVALS = (30, 300, 3_600, 21_600)
+"""Seconds."""
+JITTERS = (0, 30, 60, 90)
+"""Per cent that an interval is longer or shorter at most."""
+MOST_CALLS = 1_000
+"""The newest calls of an implant; more would prove no more, and cost time in each run."""
+ADDRESSES = 4
+SIZE = 512.0
+"""Bytes of an implant's call; other calls have any size."""
+HOURS = "ActiveHours"
+"""Column of the hours in which a host was seen: array of hours since 1970, in any order."""
+CASE = T.StructType(
+    [
+        T.StructField("Way", T.StringType()),
+        T.StructField("EverySeconds", T.IntegerType()),
+        T.StructField("WithinPercent", T.IntegerType()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of implant."""
+
+    way: str
+    every: int
+    within: int
+
+
+CASES = tuple(Case(*one) for one in product(WAYS, INTERVALS, JITTERS))
+
+
+def plant(hosts: DataFrame, rules: s.Rules) -> DataFrame:
+    """A row per host and case with what was measured of it; `hosts` has SrcIpAddr and HOURS.
+
+    The columns of `series.MEASURED` are null where the case has no rhythm.
+    """
+    kept = [field for field in hosts.schema if field.name != HOURS]
+    schema = T.StructType([*kept, *CASE, *s.MEASURED])
+    work = partial(
+        _planted, rules=rules, kept=[one.name for one in kept], schema=s.arrow_schema(schema)
+    )
+    return hosts.mapInArrow(work, schema)
+
+
+def _planted(
+    batches: s.Batches, rules: s.Rules, kept: Sequence[str], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for host in batch.to_pylist():
+            hours = np.unique(np.array(host[HOURS], np.int64))
+            rows = [
+                {
+                    **{name: host[name] for name in kept},
+                    **dict(zip(CASE.fieldNames(), vars(case).values(), strict=True)),
+                    **(judge(calls(case, hours, host["SrcIpAddr"]), rules) or {}),
+                }
+                for case in CASES
+            ]
+            yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def calls(case: Case, hours: s.r.Ints, host: str) -> list[s.Calls]:
+    """The calls of an implant on a host, to each address: made while the host was seen, else lost.
+
+    The same for the same host, hours and case.
+    """
+    dice = np.random.default_rng(zlib.crc32(f"{host}|{case}".encode()))
+    begin, end = float(hours[0] * s.HOUR), float((hours[-1] + 1) * s.HOUR)
+    count = int((end - begin) / (case.every * (1 - case.within / 200))) + 2
+    spread = case.within / 100
+    intervals = case.every * (1 + dice.uniform(-spread, spread, count))
+    times = begin + dice.uniform(0, case.every) + np.cumsum(intervals) - intervals[0]
+    times = times[(times < end) & np.isin(times // s.HOUR, hours)][-MOST_CALLS:]
+    sizes = np.full(len(times), SIZE)
+    if case.way == IN_TURN:
+        turns = np.arange(len(times)) % ADDRESSES
+        return [_calls(times[turns == n], sizes[turns == n]) for n in range(ADDRESSES)]
+    if case.way == AMONG and len(times):
+        there = hours[hours >= times[0] // s.HOUR]
+        others = (dice.choice(there, len(times)) + dice.uniform(0, 1, len(times))) * s.HOUR
+        times = np.concatenate([times, others])
+        sizes = np.concatenate([sizes, np.floor(dice.lognormal(8, 1.5, len(others)))])
+        order = np.argsort(times)
+        times, sizes = times[order], sizes[order]
+    return [_calls(times, sizes)]
+
+
+def _calls(times: s.r.Floats, sizes: s.r.Floats) -> s.Calls:
+    return s.Calls(times, sizes, sizes, np.full(len(times), -1))
+
+
+def judge(addresses: Sequence[s.Calls], rules: s.Rules) -> s.Values | None:
+    """The best that is measured of an implant's calls to each address, as of any source's."""
+    rows = [
+        {
+            "Dst": str(number),
+            **dict.fromkeys(("Connections", "BytesOut", "BytesIn")),
+            "HostsAtDestination": 1,
+            **values,
+        }
+        for number, one in enumerate(addresses)
+        if len(one.times) > 1 and (values := s.measured(one, (), rules))
+    ]
+    alone = [row for row in rows if "Nats" in row]
+    found = [*alone, *s.pools_of([row for row in rows if "Nats" not in row], rules)]
+    best = max(found, key=lambda row: row["Nats"], default=None)
+    names = set(s.MEASURED.fieldNames())
+    return None if best is None else {key: best[key] for key in best if key in names}
