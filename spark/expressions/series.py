@@ -95,7 +95,10 @@ def event(time: str, sent: str, received: str, name: str, kind: str) -> Column:
 
 
 def measure(pairs: DataFrame, rules: Rules) -> DataFrame:
-    """Each pair's best rhythm in place of its events, or its events of one size as a candidate."""
+    """Each pair's best rhythm in place of its events, or its events of one size as a candidate.
+
+    Pairs that have neither are gone.
+    """
     kept = [field for field in pairs.schema if field.name != EVENTS]
     schema = T.StructType([*kept, *MEASURED, *CANDIDATE])
     work = partial(
@@ -148,9 +151,10 @@ def _measured(
             calls = _calls(*(column[offsets[n] : offsets[n + 1]] for column in flat))
             if values := measured(calls, names, rules):
                 made[n] = values
-        columns = [batch.column(one) for one in kept]
+        rows = pa.array(list(made), pa.int64())
+        columns = [batch.column(one).take(rows) for one in kept]
         for field in list(schema)[len(kept) :]:
-            values_ = [made[n].get(field.name) if n in made else None for n in range(len(batch))]
+            values_ = [values.get(field.name) for values in made.values()]
             columns.append(pa.array(values_, field.type))
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 

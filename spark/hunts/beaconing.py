@@ -46,20 +46,16 @@ from pyspark.sql import functions as F
 
 from spark import expressions as x
 from spark.expressions import canaries as k
+from spark.expressions import gathering as g
 from spark.expressions import series as s
 from spark.views import Params, References, Tables
 
-PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
-SERIES = (*PAIR, "SourceTable")
+PAIR = g.PAIR
 SOURCE = ("SrcIpAddr", "DstPortNumber", "SourceTable")
-CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol",
-           "SrcBytes", "DstBytes")  # fmt: skip
 SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Constancy", "Persistence", "Prevalence",
               "Rarity", "Focus", "Novelty")  # fmt: skip
 ALONE = ("HostsAtDestination", "HostsWithSameRhythm", "DestinationsWithSameRhythm")
 FEWEST_HOSTS = 20  # with fewer hosts in the data nothing can be said about what is rare
-NAMES_OF_A_FRONT = 20
-"""Host names from which an address is a proxy or a cloud's front, and says little by itself."""
 SHARED, EXACT = 0.2, 0.1
 """Widths, as logarithms, within which hosts, and destinations, have an interval in common."""
 NEW_AFTER = 3.0
@@ -72,13 +68,17 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
     """One row per pair of source and destination that calls by the clock."""
     sessions = tables["NetworkSession"]
     rules = _rules(params)
+    connections = g.select_connections(sessions)
+    calls = g.count_calls(connections)
+    fronts = g.find_fronts(calls)
+    named = calls.transform(g.tell_names_apart, fronts)
     return (
-        sessions.transform(select_connections)
-        .transform(tell_names_apart)
-        .transform(take_first_of_session)
-        .transform(collect_events)
+        connections.transform(g.tell_names_apart, fronts)
+        .transform(g.mark_crowds, g.find_crowds(named))
+        .transform(g.take_first_of_session, rules.gap)
+        .transform(g.collect_events)
         .transform(s.measure, rules)
-        .transform(count_talkers)
+        .join(g.count_talkers(named), on=["Dst", "DstPortNumber"], how="left")
         .transform(put_together, rules)
         .transform(keep_best_series)
         .transform(count_peers)
@@ -124,77 +124,6 @@ def _rules(params: Params) -> s.Rules:
         most_destinations=params["most_destinations"],
         few_hosts=params["few_hosts"],
     )
-
-
-def select_connections(sessions: DataFrame) -> DataFrame:
-    """Single connections that were made, to one machine; `Dst` is its address, or its name."""
-    broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
-    to_one = F.coalesce(x.is_unicast("DstIpAddr") & ~broadcast, F.lit(True))
-    refused = F.lower("DvcAction").rlike("^(?:deny|drop|reset)")
-    failed = F.col("EventResult") == "Failure"
-    made = ~F.coalesce(refused | failed, F.lit(False)) & (F.col("EventCount") == 1)
-    # Requests inside of one session are events of their own; its interim records are not.
-    is_session = F.col("NetworkSessionId").isNotNull() & F.col("Url").isNull()
-    return (
-        sessions.filter(to_one & made)
-        .select(
-            *("SrcIpAddr", "DstPortNumber", "SourceTable", "SrcPortNumber", *CARRIED),
-            F.coalesce("DstIpAddr", "DstHostname").alias("Dst"),
-            F.col("EventStartTime").cast("double").alias("Time"),
-            F.when(is_session, F.col("NetworkSessionId")).alias("Session"),
-        )
-        .dropna(subset=[*PAIR, "Time"])
-    )
-
-
-def tell_names_apart(connections: DataFrame) -> DataFrame:
-    """At an address of many names the name is the destination."""
-    named = connections.filter(F.col("DstHostname").isNotNull() & F.col("DstIpAddr").isNotNull())
-    names = named.groupBy("DstIpAddr").agg(F.count_distinct("DstHostname").alias("NamesHere"))
-    fronts = names.filter(F.col("NamesHere") >= NAMES_OF_A_FRONT)
-    by_name = F.when(F.col("NamesHere").isNotNull(), F.col("DstHostname"))
-    joined = connections.join(F.broadcast(fronts), on="DstIpAddr", how="left")
-    return joined.withColumn("Dst", F.coalesce(by_name, "Dst"))
-
-
-def take_first_of_session(connections: DataFrame) -> DataFrame:
-    """One row per session, or per moment where there is no session id; repeated rows are gone."""
-    moment = F.when(F.col("Session").isNull(), F.col("Time"))
-    return (
-        connections.withColumn("Moment", moment)
-        .repartition(*PAIR)
-        .groupBy(*SERIES, "Session", "Moment", "SrcPortNumber")
-        .agg(F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in CARRIED))
-    )
-
-
-def collect_events(events: DataFrame) -> DataFrame:
-    """One row per pair and table with all its events.
-
-    An end without its beginning counts only in pairs of which no beginning was logged.
-    """
-    is_start, is_end = (F.col("EventSubType").eqNullSafe(kind) for kind in ("Start", "End"))
-    begun = F.count(F.when(~is_end, F.lit(1)))
-    one = s.event("Time", "SrcBytes", "DstBytes", "DstHostname", "EventSubType")
-    return events.groupBy(*SERIES).agg(
-        F.when(F.max(is_start), begun).otherwise(F.count("Time")).alias("Connections"),
-        F.min("Time").alias("FirstCall"),
-        F.sum("SrcBytes").alias("BytesOut"),
-        F.sum("DstBytes").alias("BytesIn"),
-        F.max("DstIpAddr").alias("DstIpAddr"),
-        F.max("DstHostname").alias("DstHostname"),
-        F.max("SrcHostname").alias("SrcHostname"),
-        F.max("NetworkProtocol").alias("NetworkProtocol"),
-        F.collect_list(one).alias(s.EVENTS),
-    )
-
-
-def count_talkers(pairs: DataFrame) -> DataFrame:
-    """How many hosts talk to a destination, and since when."""
-    here = _group("Dst", "DstPortNumber")
-    talkers = F.size(F.collect_set("SrcIpAddr").over(here))
-    since = F.min("FirstCall").over(here)
-    return pairs.withColumns({"HostsAtDestination": talkers, "FirstHere": since})
 
 
 def put_together(pairs: DataFrame, rules: s.Rules) -> DataFrame:

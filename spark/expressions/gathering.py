@@ -1,0 +1,147 @@
+"""From sessions to a row per pair with all its events: what is counted, and what is too much.
+
+No key may be too much for a task. One pair with millions of events is thinned out, slice by slice,
+before it is put together; millions of pairs with one event each end before they are measured.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark import expressions as x
+from spark.expressions import series as s
+
+PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
+SERIES = (*PAIR, "SourceTable")
+CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol",
+           "SrcBytes", "DstBytes")  # fmt: skip
+NAMES_OF_A_FRONT = 20
+"""Host names from which an address is a proxy or a cloud's front, and says little by itself."""
+CROWD = 250_000
+"""Connections of a pair from which those that lie within the gap count as one, and are not looked
+at one by one: in 21 days one every seven seconds."""
+SLICE = 6 * 3_600
+"""Seconds of a crowd that one task thins out."""
+
+
+def select_connections(sessions: DataFrame) -> DataFrame:
+    """Single connections that were made, to one machine; `Dst` is its address, or its name."""
+    broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
+    to_one = F.coalesce(x.is_unicast("DstIpAddr") & ~broadcast, F.lit(True))
+    refused = F.lower("DvcAction").rlike("^(?:deny|drop|reset)")
+    failed = F.col("EventResult") == "Failure"
+    made = ~F.coalesce(refused | failed, F.lit(False)) & (F.col("EventCount") == 1)
+    # Requests inside of one session are events of their own; its interim records are not.
+    is_session = F.col("NetworkSessionId").isNotNull() & F.col("Url").isNull()
+    return (
+        sessions.filter(to_one & made)
+        .select(
+            *("SrcIpAddr", "DstPortNumber", "SourceTable", "SrcPortNumber", *CARRIED),
+            F.coalesce("DstIpAddr", "DstHostname").alias("Dst"),
+            F.col("EventStartTime").cast("double").alias("Time"),
+            F.when(is_session, F.col("NetworkSessionId")).alias("Session"),
+        )
+        .dropna(subset=[*PAIR, "Time"])
+    )
+
+
+def count_calls(connections: DataFrame) -> DataFrame:
+    """Of each source, destination, name and table: how many connections, and the first of them.
+
+    It is small, and read several times; since it is asked for the same columns each time, Spark
+    counts but once.
+    """
+    keys = (*SERIES, "DstIpAddr", "DstHostname")
+    return connections.groupBy(*keys).agg(
+        F.count("Time").alias("Calls"), F.min("Time").alias("FirstCall")
+    )
+
+
+def find_fronts(calls: DataFrame) -> DataFrame:
+    """Addresses that go by many names: DstIpAddr, NamesHere."""
+    names = calls.groupBy("DstIpAddr").agg(
+        F.count_distinct("DstHostname").alias("NamesHere"),
+        F.sum("Calls").alias("CallsHere"),
+        F.min("FirstCall").alias("FirstHere"),
+    )
+    # The last two say nothing new: without them it would be another count than the other readers'.
+    many = (F.col("CallsHere") >= NAMES_OF_A_FRONT) & F.col("FirstHere").isNotNull()
+    return names.filter(many & (F.col("NamesHere") >= NAMES_OF_A_FRONT)).select(
+        "DstIpAddr", "NamesHere"
+    )
+
+
+def tell_names_apart(connections: DataFrame, fronts: DataFrame) -> DataFrame:
+    """At an address of many names the name is the destination."""
+    by_name = F.when(F.col("NamesHere").isNotNull(), F.col("DstHostname"))
+    joined = connections.join(F.broadcast(fronts), on="DstIpAddr", how="left")
+    return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
+
+
+def find_crowds(calls: DataFrame) -> DataFrame:
+    """Pairs that have more connections than can be looked at one by one."""
+    total = calls.groupBy(*SERIES).agg(
+        F.sum("Calls").alias("Calls"), F.min("FirstCall").alias("FirstCall")
+    )
+    many = (F.col("Calls") > CROWD) & F.col("FirstCall").isNotNull()
+    return total.filter(many).select(*SERIES, F.lit(True).alias("IsCrowd"))
+
+
+def count_talkers(calls: DataFrame) -> DataFrame:
+    """How many hosts talk to a destination, and since when."""
+    return (
+        calls.groupBy("Dst", "DstPortNumber")
+        .agg(
+            F.count_distinct("SrcIpAddr").alias("HostsAtDestination"),
+            F.min("FirstCall").alias("FirstHere"),
+            F.sum("Calls").alias("CallsHere"),
+        )
+        .filter("CallsHere > 0")
+        .drop("CallsHere")
+    )
+
+
+def mark_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:
+    """`Slice` of the time for a crowd's connections, null for all others."""
+    joined = connections.join(F.broadcast(crowds), on=list(SERIES), how="left")
+    part = F.when(F.col("IsCrowd"), F.floor(F.col("Time") / SLICE))
+    return joined.withColumn("Slice", part).drop("IsCrowd")
+
+
+def take_first_of_session(connections: DataFrame, gap: float) -> DataFrame:
+    """One row per session, or per moment where there is no session id; repeated rows are gone.
+
+    A crowd's moments are as long as the gap in which connections count as one, a second at least.
+    """
+    is_crowd = F.col("Slice").isNotNull()
+    exact = F.when(F.col("Session").isNull(), F.col("Time"))
+    moment = F.when(is_crowd, F.floor(F.col("Time") / max(gap, 1.0)).cast("double"))
+    own = {name: F.when(~is_crowd, F.col(name)) for name in ("Session", "SrcPortNumber")}
+    return (
+        connections.withColumns({"Moment": F.coalesce(moment, exact), **own})
+        .repartition(*PAIR, "Slice")
+        .groupBy(*SERIES, "Slice", "Session", "Moment", "SrcPortNumber")
+        .agg(F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in CARRIED))
+    )
+
+
+def collect_events(events: DataFrame) -> DataFrame:
+    """One row per pair and table with all its events; of a single one nothing can be told.
+
+    An end without its beginning counts only in pairs of which no beginning was logged.
+    """
+    is_start, is_end = (F.col("EventSubType").eqNullSafe(kind) for kind in ("Start", "End"))
+    begun = F.count(F.when(~is_end, F.lit(1)))
+    one = s.event("Time", "SrcBytes", "DstBytes", "DstHostname", "EventSubType")
+    pairs = events.groupBy(*SERIES).agg(
+        F.when(F.max(is_start), begun).otherwise(F.count("Time")).alias("Connections"),
+        F.sum("SrcBytes").alias("BytesOut"),
+        F.sum("DstBytes").alias("BytesIn"),
+        F.max("DstIpAddr").alias("DstIpAddr"),
+        F.max("DstHostname").alias("DstHostname"),
+        F.max("SrcHostname").alias("SrcHostname"),
+        F.max("NetworkProtocol").alias("NetworkProtocol"),
+        F.collect_list(one).alias(s.EVENTS),
+    )
+    return pairs.filter(F.size(s.EVENTS) > 1)
