@@ -25,8 +25,9 @@ INTERVALS = (30, 300, 3_600, 21_600)
 """Seconds."""
 JITTERS = (0, 30, 60, 90)
 """Per cent that an interval is longer or shorter at most."""
-MOST_CALLS = 1_000
-"""The newest calls of an implant; more would prove no more, and cost time in each run."""
+MOST_CALLS, LOST = 500, 10
+"""The newest calls of an implant, and of how many one at least is made while its host was seen: more
+would prove no more, and cost time in each run."""
 ADDRESSES = 4
 SIZE = 512.0
 """Bytes of an implant's call; other calls have any size."""
@@ -90,11 +91,11 @@ def calls(case: Case, hours: s.r.Ints, host: str) -> list[s.Calls]:
     """
     dice = np.random.default_rng(zlib.crc32(f"{host}|{case}".encode()))
     begin, end = float(hours[0] * s.HOUR), float((hours[-1] + 1) * s.HOUR)
-    count = int((end - begin) / (case.every * (1 - case.within / 200))) + 2
+    count = min(int((end - begin) / (case.every * (1 - case.within / 200))) + 2, MOST_CALLS * LOST)
     spread = case.within / 100
     intervals = case.every * (1 + dice.uniform(-spread, spread, count))
-    times = begin + dice.uniform(0, case.every) + np.cumsum(intervals) - intervals[0]
-    times = times[(times < end) & np.isin(times // s.HOUR, hours)][-MOST_CALLS:]
+    times = (end - dice.uniform(0, case.every) - np.cumsum(intervals) + intervals[0])[::-1]
+    times = times[(times >= begin) & np.isin(times // s.HOUR, hours)][-MOST_CALLS:]
     sizes = np.full(len(times), SIZE)
     if case.way == IN_TURN:
         turns = np.arange(len(times)) % ADDRESSES
@@ -103,7 +104,7 @@ def calls(case: Case, hours: s.r.Ints, host: str) -> list[s.Calls]:
         there = hours[hours >= times[0] // s.HOUR]
         others = (dice.choice(there, len(times)) + dice.uniform(0, 1, len(times))) * s.HOUR
         times = np.concatenate([times, others])
-        sizes = np.concatenate([sizes, np.floor(dice.lognormal(8, 1.5, len(others)))])
+        sizes = np.concatenate([sizes, dice.lognormal(8, 1.5, len(others))])
         order = np.argsort(times)
         times, sizes = times[order], sizes[order]
     return [_calls(times, sizes)]

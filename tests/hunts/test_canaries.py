@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.hunts.beacon_rows import PARAMS, SPEC, detect
+from tests.hunts.beacon_rows import PARAMS, SPEC
 from tests.hunts.small_lake import (
     TABLE,
     SmallLake,
@@ -151,13 +151,8 @@ def test_as_many_hosts_are_taken_as_asked_for_and_none_from_outside(
     session: SparkSession, rows: list[Row], sessions: DataFrame
 ) -> None:
     assert told(sessions, canary_hosts=2)["hosts"] == 2
-    assert told(sessions, canary_hosts=0) == {"hosts": 0, "cases": [], "told": []}
     outside = [{**row, "SrcIpAddr": "203.0.113.9"} for row in rows[:50]]
     assert told(frame(session, views.NETWORK_SESSION, outside))["hosts"] == 0
-
-
-def test_no_canary_is_a_finding(session: SparkSession, sessions: DataFrame) -> None:
-    assert detect(session, sessions) == []
 
 
 # --- in words ---------------------------------------------------------------------------------
@@ -194,7 +189,7 @@ def canaries(tables, params):
 """
 
 
-@pytest.mark.parametrize(("score", "told"), [("1.0D", 1.0), ("0.1D", 0.0), ("no_column", None)])
+@pytest.mark.parametrize(("score", "told"), [("1.0D", 1.0), ("no_column", None)])
 def test_a_job_tells_the_limit_and_finds_what_it_finds_without(
     session: SparkSession, lake_folder: Path, tmp_path: Path, score: str, told: float | None
 ) -> None:
@@ -205,7 +200,7 @@ def test_a_job_tells_the_limit_and_finds_what_it_finds_without(
     run = lake.run(
         "told_by_canaries", views=["NetworkSession"], tables=[], finding_key=["DstIpAddr"]
     )
-    job_id = lake.plan(0xCA0 + len(score), {TABLE: lake.hours("2026030900")}, [run])
+    job_id = lake.plan(0xCA0 + int(10 * (told or 0)) + len(score), {TABLE: lake.hours("2026030900")}, [run])
     with own_hunts(tmp_path):
         assert job.main([plan_url(job_id)]) == 0
         sys.modules.pop("spark.hunts.told_by_canaries")
