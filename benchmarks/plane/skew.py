@@ -144,7 +144,8 @@ def _events(session: SparkSession, pairs: int, events: int) -> DataFrame:
         F.concat(F.lit("198.18."), F.floor(pair / 50_000) % 250, F.lit("."), pair % 250).alias(
             "DstIpAddr"
         ),
-        F.lit(443).alias("DstPortNumber"),
+        # A constant would not be what rows are spread by.
+        (443 + F.col("id") % 1).cast("int").alias("DstPortNumber"),
         (F.col("id") * (SPAN / events) + 1_772_000_000).alias("Time"),
         (500 + F.col("id") % 3).alias("SrcBytes"),
         F.lit("site.example.com").alias("DstHostname"),

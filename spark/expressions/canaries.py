@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from spark.expressions import series as s
+from spark.expressions.rhythm import Floats, Ints
 
 ALONE, AMONG, IN_TURN = "alone at its address", "amid other calls", "four addresses in turn"
 WAYS = (ALONE, AMONG, IN_TURN)
@@ -26,8 +27,8 @@ INTERVALS = (30, 300, 3_600, 21_600)
 JITTERS = (0, 30, 60, 90)
 """Per cent that an interval is longer or shorter at most."""
 MOST_CALLS, LOST = 500, 10
-"""The newest calls of an implant, and of how many one at least is made while its host was seen: more
-would prove no more, and cost time in each run."""
+"""The newest calls of an implant, of so many times as many: the others are made while its host is
+not seen. More would prove no more, and cost time in each run."""
 ADDRESSES = 4
 SIZE = 512.0
 """Bytes of an implant's call; other calls have any size."""
@@ -84,7 +85,7 @@ def _planted(
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
-def calls(case: Case, hours: s.r.Ints, host: str) -> list[s.Calls]:
+def calls(case: Case, hours: Ints, host: str) -> list[s.Calls]:
     """The calls of an implant on a host, to each address: made while the host was seen, else lost.
 
     The same for the same host, hours and case.
@@ -110,7 +111,7 @@ def calls(case: Case, hours: s.r.Ints, host: str) -> list[s.Calls]:
     return [_calls(times, sizes)]
 
 
-def _calls(times: s.r.Floats, sizes: s.r.Floats) -> s.Calls:
+def _calls(times: Floats, sizes: Floats) -> s.Calls:
     return s.Calls(times, sizes, sizes, np.full(len(times), -1))
 
 
