@@ -20,8 +20,8 @@ from pyspark.sql import types as T
 from spark.expressions import series as s
 from spark.expressions.rhythm import Floats, Ints
 
-ALONE, AMONG, IN_TURN = "alone at its address", "amid other calls", "four addresses in turn"
-WAYS = (ALONE, AMONG, IN_TURN)
+ALONE, AMONG, ANY_OF = "alone at its address", "amid other calls", "any of four addresses"
+WAYS = (ALONE, AMONG, ANY_OF)
 INTERVALS = (30, 300, 3_600, 21_600)
 """Seconds."""
 JITTERS = (0, 30, 60, 90)
@@ -32,8 +32,9 @@ not seen. More would prove no more, and cost time in each run."""
 ADDRESSES = 4
 SIZE = 512.0
 """Bytes of an implant's call; other calls have any size."""
-HOURS = "ActiveHours"
-"""Column of the hours in which a host was seen: array of hours since 1970, in any order."""
+LOG = ("ActiveHours", "WholeSeconds", "HasBytes")
+"""Columns of what the log is like for a host: hours since 1970 in which it was seen (array, in any
+order), whether all its times are whole seconds, whether any of its connections has bytes."""
 CASE = T.StructType(
     [
         T.StructField("Way", T.StringType()),
@@ -52,15 +53,25 @@ class Case:
     within: int
 
 
+@dataclass(frozen=True)
+class Host:
+    """A source, and what the log is like for it; `hours` (since 1970) are those it was seen in."""
+
+    name: str
+    hours: Ints
+    whole_seconds: bool = False
+    has_bytes: bool = True
+
+
 CASES = tuple(Case(*one) for one in product(WAYS, INTERVALS, JITTERS))
 
 
 def plant(hosts: DataFrame, rules: s.Rules) -> DataFrame:
-    """A row per host and case with what was measured of it; `hosts` has SrcIpAddr and HOURS.
+    """A row per host and case with what was measured of it; `hosts` has SrcIpAddr and LOG.
 
     The columns of `series.MEASURED` are null where the case has no rhythm.
     """
-    kept = [field for field in hosts.schema if field.name != HOURS]
+    kept = [field for field in hosts.schema if field.name not in LOG]
     schema = T.StructType([*kept, *CASE, *s.MEASURED])
     work = partial(
         _planted, rules=rules, kept=[one.name for one in kept], schema=s.arrow_schema(schema)
@@ -72,25 +83,26 @@ def _planted(
     batches: s.Batches, rules: s.Rules, kept: Sequence[str], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        for host in batch.to_pylist():
-            hours = np.unique(np.array(host[HOURS], np.int64))
+        for row in batch.to_pylist():
+            hours, whole, sized = (row[name] for name in LOG)
+            host = Host(row["SrcIpAddr"], np.unique(np.array(hours, np.int64)), whole, sized)
             rows = [
                 {
-                    **{name: host[name] for name in kept},
+                    **{name: row[name] for name in kept},
                     **dict(zip(CASE.fieldNames(), vars(case).values(), strict=True)),
-                    **(judge(calls(case, hours, host["SrcIpAddr"]), rules) or {}),
+                    **(judge(calls(case, host), rules) or {}),
                 }
                 for case in CASES
             ]
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
-def calls(case: Case, hours: Ints, host: str) -> list[s.Calls]:
+def calls(case: Case, host: Host) -> list[s.Calls]:
     """The calls of an implant on a host, to each address: made while the host was seen, else lost.
 
-    The same for the same host, hours and case.
+    As the log would have them, and the same for the same host and case.
     """
-    dice = np.random.default_rng(zlib.crc32(f"{host}|{case}".encode()))
+    dice, hours = np.random.default_rng(zlib.crc32(f"{host.name}|{case}".encode())), host.hours
     begin, end = float(hours[0] * s.HOUR), float((hours[-1] + 1) * s.HOUR)
     count = min(int((end - begin) / (case.every * (1 - case.within / 200))) + 2, MOST_CALLS * LOST)
     spread = case.within / 100
@@ -98,9 +110,9 @@ def calls(case: Case, hours: Ints, host: str) -> list[s.Calls]:
     times = (end - dice.uniform(0, case.every) - np.cumsum(intervals) + intervals[0])[::-1]
     times = times[(times >= begin) & np.isin(times // s.HOUR, hours)][-MOST_CALLS:]
     sizes = np.full(len(times), SIZE)
-    if case.way == IN_TURN:
-        turns = np.arange(len(times)) % ADDRESSES
-        return [_calls(times[turns == n], sizes[turns == n]) for n in range(ADDRESSES)]
+    if case.way == ANY_OF:
+        chosen = dice.integers(0, ADDRESSES, len(times))
+        return [_logged(host, times[chosen == n], sizes[chosen == n]) for n in range(ADDRESSES)]
     if case.way == AMONG and len(times):
         there = hours[hours >= times[0] // s.HOUR]
         others = (dice.choice(there, len(times)) + dice.uniform(0, 1, len(times))) * s.HOUR
@@ -108,10 +120,12 @@ def calls(case: Case, hours: Ints, host: str) -> list[s.Calls]:
         sizes = np.concatenate([sizes, dice.lognormal(8, 1.5, len(others))])
         order = np.argsort(times)
         times, sizes = times[order], sizes[order]
-    return [_calls(times, sizes)]
+    return [_logged(host, times, sizes)]
 
 
-def _calls(times: Floats, sizes: Floats) -> s.Calls:
+def _logged(host: Host, times: Floats, sizes: Floats) -> s.Calls:
+    times = np.floor(times) if host.whole_seconds else times
+    sizes = sizes if host.has_bytes else np.full(len(times), np.nan)
     return s.Calls(times, sizes, sizes, np.full(len(times), -1))
 
 

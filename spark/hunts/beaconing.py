@@ -106,12 +106,17 @@ def canaries(tables: Tables, params: Params) -> DataFrame:
 
 
 def sample_hosts(sessions: DataFrame, count: int) -> DataFrame:
-    """So many hosts inside, always the same of the same hosts, and the hours they were seen in."""
-    hour = F.floor(F.col("EventStartTime").cast("double") / s.HOUR)
+    """So many hosts inside, always the same ones, and what the log is like for them."""
+    time = F.col("EventStartTime").cast("double")
+    log = (
+        F.collect_set(F.floor(time / s.HOUR)),
+        F.bool_and(time == F.floor(time)),
+        F.count("SrcBytes") > 0,
+    )
     inside = sessions.withColumn("SrcIsPrivate", x.is_private("SrcIpAddr")).filter("SrcIsPrivate")
-    hours = inside.groupBy("SrcIpAddr", "SrcIsPrivate").agg(F.collect_set(hour).alias(k.HOURS))
-    seen = hours.filter(F.size(k.HOURS) > 0)
-    return seen.orderBy(F.xxhash64("SrcIpAddr"), "SrcIpAddr").limit(count)
+    hosts = inside.dropna(subset=["EventStartTime"]).groupBy("SrcIpAddr", "SrcIsPrivate")
+    told = hosts.agg(*(one.alias(name) for one, name in zip(log, k.LOG, strict=True)))
+    return told.orderBy(F.xxhash64("SrcIpAddr"), "SrcIpAddr").limit(count)
 
 
 def _rules(params: Params) -> s.Rules:

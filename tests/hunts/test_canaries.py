@@ -44,31 +44,39 @@ HOSTS = 4
 @pytest.mark.parametrize("case", k.CASES, ids=str)
 def test_calls_are_made_while_the_host_was_seen(case: Any) -> None:
     hours = np.concatenate([OFFICE[:20], OFFICE[30:]])
-    for one in k.calls(case, hours, "10.0.0.1"):
+    for one in k.calls(case, k.Host("10.0.0.1", hours)):
         assert set(one.times // 3_600) <= set(hours.tolist())
         assert (np.diff(one.times) >= 0).all() and len(one.times) <= 2 * k.MOST_CALLS
 
 
 @pytest.mark.parametrize("case", k.CASES, ids=str)
 def test_intervals_are_as_the_case_says(case: Any) -> None:
-    made = k.calls(case, WEEK, "10.0.0.1")
+    made = k.calls(case, k.Host("10.0.0.1", WEEK))
     times = np.sort(np.concatenate([one.times[one.sent == k.SIZE] for one in made]))
     off = np.abs(np.diff(times) / case.every - 1)
     assert len(times) >= 20 and off.max() <= case.within / 100 + 1e-6
-    assert len(made) == (k.ADDRESSES if case.way == k.IN_TURN else 1)
+    assert len(made) == (k.ADDRESSES if case.way == k.ANY_OF else 1)
 
 
 def test_amid_other_calls_half_of_the_calls_are_others() -> None:
-    (one,) = k.calls(k.Case(k.AMONG, 300, 0), WEEK, "10.0.0.1")
+    (one,) = k.calls(k.Case(k.AMONG, 300, 0), k.Host("10.0.0.1", WEEK))
     assert np.count_nonzero(one.sent == k.SIZE) == len(one.times) / 2
 
 
 def test_the_same_host_gets_the_same_calls_and_another_one_others() -> None:
     case = k.Case(k.ALONE, 300, 30)
     first, again, other = (
-        k.calls(case, WEEK, host)[0].times.tolist() for host in ("10.0.0.1", "10.0.0.1", "10.0.0.2")
+        k.calls(case, k.Host(host, WEEK))[0].times.tolist()
+        for host in ("10.0.0.1", "10.0.0.1", "10.0.0.2")
     )
     assert first == again != other
+
+
+def test_the_log_is_as_it_is_for_the_host() -> None:
+    case = k.Case(k.ALONE, 30, 30)
+    (one,) = k.calls(case, k.Host("10.0.0.1", WEEK, whole_seconds=True, has_bytes=False))
+    assert (one.times == np.floor(one.times)).all()
+    assert np.isnan(one.sent).all() and np.isnan(one.received).all()
 
 
 # --- what was seen ----------------------------------------------------------------------------
@@ -84,6 +92,7 @@ def rows() -> list[Row]:
             NOON + timedelta(hours=hour - int(WEEK[0])),
             SrcIpAddr=host,
             DstIpAddr=f"198.18.0.{hour % 200}",
+            SrcBytes=700,
         )
         for host, hours in seen.items()
         for hour in hours.tolist()
@@ -120,7 +129,7 @@ def test_an_exact_timer_is_seen_wherever_a_host_was_seen_long_enough(usual: dict
     seen = {(c["way"], c["every_s"], c["within_percent"]): c["seen"] for c in usual["cases"]}
     assert seen[k.ALONE, 30, 0] == 1
     assert seen[k.ALONE, 3_600, 0] == round((HOSTS + 1) / (HOSTS + 2), 3)
-    assert seen[k.IN_TURN, 300, 0] >= seen[k.IN_TURN, 300, 90]
+    assert seen[k.ANY_OF, 300, 0] >= seen[k.ANY_OF, 300, 90]
 
 
 @pytest.mark.parametrize("stricter", [{"medium": 0.72}, {"evidence_nats": 9.3 * 1.2}], ids=str)
@@ -131,7 +140,7 @@ def test_a_threshold_raised_by_a_fifth_lowers_the_limit(
 
 
 @pytest.mark.parametrize(
-    ("view", "way"), [("one_size_weight", k.AMONG), ("several_weight", k.IN_TURN)]
+    ("view", "way"), [("one_size_weight", k.AMONG), ("several_weight", k.ANY_OF)]
 )
 def test_a_view_that_is_off_lowers_the_limit(
     sessions: DataFrame, usual: dict[str, Any], view: str, way: str
@@ -145,6 +154,16 @@ def test_the_order_and_the_repetition_of_rows_change_nothing(
     session: SparkSession, rows: list[Row], usual: dict[str, Any]
 ) -> None:
     assert told(frame(session, views.NETWORK_SESSION, [*rows[::-1], *rows])) == usual
+
+
+def test_in_a_log_without_bytes_only_what_is_alone_is_seen(
+    session: SparkSession, rows: list[Row]
+) -> None:
+    blind = told(
+        frame(session, views.NETWORK_SESSION, [{**row, "SrcBytes": None} for row in rows]),
+        canary_hosts=2,
+    )
+    assert total(blind, k.ANY_OF) < total(blind, k.AMONG) < total(blind, k.ALONE)
 
 
 def test_as_many_hosts_are_taken_as_asked_for_and_none_from_outside(
