@@ -25,6 +25,23 @@ SLICE = 6 * 3_600
 """Seconds of a crowd that one task thins out."""
 
 
+def gather(sessions: DataFrame, gap: float, crowd: int = CROWD) -> tuple[DataFrame, DataFrame]:
+    """A row per pair and table with all its events, and the talkers of each destination.
+
+    `gap`: seconds within which a crowd's connections count as one. `crowd`: see CROWD.
+    """
+    connections = select_connections(sessions)
+    calls = count_calls(connections)
+    fronts = find_fronts(calls)
+    named = calls.transform(tell_names_apart, fronts)
+    events = (
+        connections.transform(tell_names_apart, fronts)
+        .transform(mark_crowds, find_crowds(named, crowd))
+        .transform(take_first_of_session, gap)
+    )
+    return collect_events(events), count_talkers(named)
+
+
 def select_connections(sessions: DataFrame) -> DataFrame:
     """Single connections that were made, to one machine; `Dst` is its address, or its name."""
     broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
@@ -79,12 +96,12 @@ def tell_names_apart(connections: DataFrame, fronts: DataFrame) -> DataFrame:
     return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
 
 
-def find_crowds(calls: DataFrame) -> DataFrame:
-    """Pairs that have more connections than can be looked at one by one."""
+def find_crowds(calls: DataFrame, least: int) -> DataFrame:
+    """Pairs that have more connections than that: they cannot be looked at one by one."""
     total = calls.groupBy(*SERIES).agg(
         F.sum("Calls").alias("Calls"), F.min("FirstCall").alias("FirstCall")
     )
-    many = (F.col("Calls") > CROWD) & F.col("FirstCall").isNotNull()
+    many = (F.col("Calls") > least) & F.col("FirstCall").isNotNull()
     return total.filter(many).select(*SERIES, F.lit(True).alias("IsCrowd"))
 
 

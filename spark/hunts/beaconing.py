@@ -68,17 +68,10 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
     """One row per pair of source and destination that calls by the clock."""
     sessions = tables["NetworkSession"]
     rules = _rules(params)
-    connections = g.select_connections(sessions)
-    calls = g.count_calls(connections)
-    fronts = g.find_fronts(calls)
-    named = calls.transform(g.tell_names_apart, fronts)
+    pairs, talkers = g.gather(sessions, rules.gap)
     return (
-        connections.transform(g.tell_names_apart, fronts)
-        .transform(g.mark_crowds, g.find_crowds(named))
-        .transform(g.take_first_of_session, rules.gap)
-        .transform(g.collect_events)
-        .transform(s.measure, rules)
-        .join(g.count_talkers(named), on=["Dst", "DstPortNumber"], how="left")
+        pairs.transform(s.measure, rules)
+        .join(talkers, on=["Dst", "DstPortNumber"], how="left")
         .transform(put_together, rules)
         .transform(keep_best_series)
         .transform(count_peers)

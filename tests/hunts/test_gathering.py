@@ -1,0 +1,73 @@
+"""From sessions to pairs: what is one event, who talks to whom, and what is too much."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.tables import NOON, Row, connection, frame
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytest.importorskip("pyspark", reason="pyspark is not installed")
+g = importlib.import_module("spark.expressions.gathering")
+views = importlib.import_module("spark.views")
+
+GAP = 2.0
+CROWDED, QUIET, ONCE = "203.0.113.1", "203.0.113.2", "203.0.113.3"
+
+
+def call(time: datetime, to: str, source: str = "10.0.0.1", port: int = 50_000) -> Row:
+    named = {"SrcIpAddr": source, "DstIpAddr": to, "SourceTable": "commonsecuritylog"}
+    return connection(time, SrcPortNumber=port, **named)
+
+
+ROWS = [
+    *(call(NOON + timedelta(seconds=n / 10), CROWDED, port=40_000 + n) for n in range(60)),
+    *(call(NOON + timedelta(hours=30 + n), CROWDED) for n in range(3)),
+    *(call(NOON + timedelta(seconds=n / 10), QUIET, port=40_000 + n) for n in range(20)),
+    call(NOON + timedelta(days=1), QUIET, "10.0.0.99"),
+    call(NOON, ONCE),
+]
+"""63 connections, 60 of them within six seconds; 20 and 1; and 1."""
+
+
+def gathered(session: SparkSession, rows: Sequence[Row], crowd: int) -> dict[str, list[float]]:
+    """Destination -> seconds after noon of its events, as one source makes them."""
+    pairs, _ = g.gather(frame(session, views.NETWORK_SESSION, rows), GAP, crowd)
+    noon = NOON.timestamp()
+    made: dict[str, list[float]] = {}
+    for row in pairs.collect():
+        assert row.Dst not in made, "a pair came twice"
+        made[row.Dst] = sorted(round(event.Time - noon, 1) for event in row.Events)
+    return made
+
+
+def test_one_by_one_below_the_limit(session: SparkSession) -> None:
+    made = gathered(session, ROWS, 63)
+    assert {name: len(times) for name, times in made.items()} == {CROWDED: 63, QUIET: 20}
+
+
+def test_a_crowd_is_looked_at_moment_by_moment(session: SparkSession) -> None:
+    made = gathered(session, ROWS, 62)
+    hours = [float(30 * 3_600 + n * 3_600) for n in range(3)]
+    assert made[CROWDED] == [0.0, 2.0, 4.0, *hours]
+    assert len(made[QUIET]) == 20
+
+
+def test_repetition_and_order_change_no_event(session: SparkSession) -> None:
+    assert gathered(session, [*ROWS[::-1], *ROWS], 62) == gathered(session, ROWS, 62)
+
+
+def test_all_talkers_count_also_those_of_one_event(session: SparkSession) -> None:
+    _, talkers = g.gather(frame(session, views.NETWORK_SESSION, ROWS), GAP, 62)
+    told: dict[str, Any] = {
+        row.Dst: (row.HostsAtDestination, row.FirstHere) for row in talkers.collect()
+    }
+    noon = NOON.timestamp()
+    assert told == {CROWDED: (1, noon), QUIET: (2, noon), ONCE: (1, noon)}
