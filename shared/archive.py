@@ -23,7 +23,7 @@ from shared.bookkeeping import Aging
 from shared.contract import day_key
 from shared.deployment import Turn
 from shared.documents import decode
-from shared.errors import BadInput, Conflict
+from shared.errors import BadInput, Conflict, TidehuntError
 from shared.model import Entry, Job, Json, Run
 from shared.records import AGING, ENDED_FOR, Kept, Records, done_path, kind_of
 
@@ -128,6 +128,24 @@ def ended_run(records: Records, run_id: str, now: datetime) -> Kept[Run] | None:
     """A run that has ended, however long ago; a month is read only for what may lie in it."""
     path = done_path(run_id)
     return records.load(Run, path) or _archived_run(records, run_id, now)
+
+
+def take_away(records: Records, kept: Kept[Run], now: datetime) -> bool:
+    """True for a waiting run that has ended before: it is no run any more, and costs no job.
+
+    A request to create it that was under way for very long, its process stopped meanwhile, finds
+    the place free.
+    """
+    run = kept.value
+    try:
+        if run.attempt or ended_run(records, run.id, now) is None:
+            return False
+        log.warning("a late write brought %s back, which has ended: it is taken away", run.id)
+        records.ledger.delete(kept.path, kept.etag)
+    except TidehuntError as error:
+        log.warning("not known whether %s has ended: %s", run.id, error)
+        return isinstance(error, Conflict)
+    return True
 
 
 def find_run(records: Records, run_id: str, now: datetime) -> Kept[Run] | None:

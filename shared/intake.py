@@ -145,14 +145,15 @@ def sweep(turn: Turn) -> None:
     ):
         return
     tables = _exported(turn.deployment)
-    if recent:
-        _sweep_places(turn, _places(turn, tables, 2))
+    if recent and _sweep_places(turn, _places(turn, tables, 2)) != "":
         kept = records.save(kept, replace(kept.value, recent=now, tables=tuple(tables)))
     if _passed(kept.value.month, 4 * every, now):
         places = [place for place in _places(turn, tables, 36) if str(place) > kept.value.resume]
         last = _sweep_places(turn.part(0.5), places)
-        done = replace(kept.value, month=now, resume="")
-        records.save(kept, replace(kept.value, resume=last) if last else done)
+        if last is None:
+            records.save(kept, replace(kept.value, month=now, resume=""))
+        elif last:
+            records.save(kept, replace(kept.value, resume=last))
 
 
 def _passed(last: datetime | None, every: timedelta, now: datetime) -> bool:
@@ -172,8 +173,8 @@ def _places(turn: Turn, tables: Sequence[str], days: int) -> list[Place]:
     return sorted((w, table, day) for w in workspaces for table in tables for day in keys)
 
 
-def _sweep_places(turn: Turn, places: Sequence[Place]) -> str:
-    """Where the turn's room ran out; "" when there was room for all."""
+def _sweep_places(turn: Turn, places: Sequence[Place]) -> str | None:
+    """The last place that there was room for, "" when for none; None when for all."""
     batch, last = Batch(), ""
     for place in places:
         if not turn.has_room():
@@ -182,7 +183,7 @@ def _sweep_places(turn: Turn, places: Sequence[Place]) -> str:
         last = str(place)
     _apply(turn, batch)
     _remember(turn, batch, 0, batch.fresh)
-    return "" if not places or last == str(places[-1]) else last
+    return None if not places or last == str(places[-1]) else last
 
 
 def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> dict[str, DayRecord]:

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+from shared import archive, pools, schedule, spend
 from shared import messages as m
-from shared import pools, schedule, spend
 from shared.classes import is_backfill, reserve_backfill
 from shared.copies import record_copies
 from shared.deployment import Turn
@@ -37,9 +37,13 @@ def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[
     created: list[Kept[Job]] = []
     unfinished = [kept.value for kept in active]
     gate = pools.gate(turn, unfinished)
-    for paths in _groups(turn, runs):
+    for group in _groups(turn, runs):
         if len(created) >= gate.room or not turn.has_room():
             break
+        records, now = turn.deployment.records, turn.now()
+        paths = [path for path in group if not archive.take_away(records, runs[path], now)]
+        if not paths:
+            continue
         if is_backfill(paths) and not reserve_backfill(turn, [*active, *created]):
             continue
         job = _new_job(turn, runs, paths)

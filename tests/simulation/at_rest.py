@@ -154,7 +154,7 @@ def new_evidence_reaches_an_open_incident(safety: Safety) -> Iterator[str]:
             continue
         case = decode(Case, json.loads(content), key)
         at, why = world.analyst.closed.get((case.workspace, case.incident_id), (None, ""))
-        sent = datetime.fromisoformat(row["TimeGenerated"]) - MARGIN
+        sent = world.sink.first_sent[row["RunId"], row["FindingId"]] - MARGIN
         if (
             at
             and sent > at

@@ -97,12 +97,16 @@ def unconditional_writes_are_hints(safety: Safety, path: str) -> Iterator[str]:
 
 
 def an_ended_run_stays(safety: Safety, path: str) -> Iterator[str]:
-    """5: a terminal run never changes again, wherever it lies."""
+    """5: a terminal run never changes again, wherever it lies.
+
+    A create that was under way for long may bring it back as it began: it goes no further.
+    """
     run = safety.run_at(path)
     if run is None:
         return
     before = safety.ended.get(run.id)
-    if before is not None and run.status != before:
+    as_it_began = run.status == "waiting" and not run.attempt and not run.job
+    if before is not None and run.status != before and not as_it_began:
         yield f"5: run {run.id} was {before} and is {run.status}"
     if run.status in RUN_TERMINAL:
         safety.ended.setdefault(run.id, run.status)

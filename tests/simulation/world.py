@@ -50,13 +50,18 @@ class Sink(MemoryFindingSink):
 
     def __post_init__(self) -> None:
         super().__init__(self.wire)
+        self.first_sent: dict[tuple[str, str], datetime] = {}
+        """(run, finding) -> when it was accepted first, swallowed or not."""
 
     def send(self, payload: bytes) -> None:
         """As the service: the whole request, or none of it."""
         with self.wire.request("sink.send", f"{len(payload)} bytes"):
             if POISON.encode() in payload:
                 raise Rejected("send rows: 400")
-            self.rows.extend([] if self.swallows() else json.loads(payload))
+            rows = json.loads(payload)
+            for row in rows:
+                self.first_sent.setdefault((row["RunId"], row["FindingId"]), self.wire.clock())
+            self.rows.extend([] if self.swallows() else rows)
             self.payloads.append(len(payload))
 
 

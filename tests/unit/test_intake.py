@@ -235,6 +235,15 @@ def test_a_sweep_that_needs_many_turns_goes_on_where_it_stopped(home: House) -> 
     assert len(home.documents("days/")) == 35
 
 
+def test_a_turn_without_room_has_swept_nothing_and_says_so(home: House) -> None:
+    home.land([HOUR], event=False)
+    intake.sweep(home.turn(seconds=0.0))
+    swept = home.documents("sweep.json").get("sweep.json", {})
+    assert swept.get("recent") is None and swept.get("month") is None
+    intake.sweep(home.turn())
+    assert list(day(home)) == [HOUR] and set(changed(home)) == {"20260309"}
+
+
 def test_a_table_that_nobody_hunts_on_is_said_once(
     home: House, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from shared import contract as c
 from shared.errors import OutcomeUnknown, Permanent, Throttled, Transient
+from shared.model import Run
+from shared.records import Kept, done_path, run_path
 from tests.unit import house
 from tests.unit.house import House, a_run, manifest
 from tests.unit.waiting_runs import fast, jobs, only_run, waiting
@@ -48,6 +50,29 @@ def test_a_waiting_run_gets_a_plan_and_one_post(home: House) -> None:
     assert c.JOB_ID.fullmatch(job.id)
     assert [run["run_id"] for run in home.plan(job.id)["runs"]] == [a_run().id]
     home.tick(3)
+    assert len(home.engine.requests) == 1
+
+
+def test_a_run_that_a_late_write_brings_back_costs_no_job(home: House) -> None:
+    records, run = home.deployment.records, a_run(status="done")
+    records.finish(records.save(Kept(run_path(run), run, None), run), run.id)
+    waiting(home)
+    home.tick(3)
+    assert home.engine.requests == [] and jobs(home) == []
+    assert [path for path in home.documents("active/runs/") if run.id in path] == []
+    ended = records.load(Run, done_path(run.id))
+    assert ended is not None and ended.value.status == "done"
+
+
+def test_an_ended_run_that_cannot_be_read_keeps_the_waiting_one(home: House) -> None:
+    waiting(home)
+    run_id = a_run().id
+    home.ledger.put(done_path(run_id), {"schema": 1, "id": "half"})
+    home.tick(2)
+    assert home.engine.requests == []
+    assert only_run(home).status == "waiting"
+    home.ledger.delete(done_path(run_id), None)
+    home.tick(2)
     assert len(home.engine.requests) == 1
 
 
