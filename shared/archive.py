@@ -23,7 +23,7 @@ from shared.bookkeeping import Aging
 from shared.contract import day_key
 from shared.deployment import Turn
 from shared.documents import decode
-from shared.errors import BadInput, Conflict, TidehuntError
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.model import Entry, Job, Json, Run
 from shared.records import AGING, ENDED_FOR, Kept, Records, done_path, kind_of
 
@@ -142,9 +142,11 @@ def take_away(records: Records, kept: Kept[Run], now: datetime) -> bool:
             return False
         log.warning("a late write brought %s back, which has ended: it is taken away", run.id)
         records.ledger.delete(kept.path, kept.etag)
+    except Quarantined as error:
+        log.warning("not known whether %s has ended, so it goes on: %s", run.id, error)
+        return False
     except TidehuntError as error:
-        log.warning("not known whether %s has ended: %s", run.id, error)
-        return isinstance(error, Conflict)
+        log.warning("next turn again: %s", error)
     return True
 
 
