@@ -55,7 +55,7 @@ def hunt_many_pairs(session: SparkSession, _: BenchLake, given: Sequence[str]) -
 
 
 def gather(session: SparkSession, _: BenchLake, given: Sequence[str]) -> int:
-    """Every pair's events in one list, as the hunt gathers them."""
+    """Every pair's events in one list, with nothing pruned or thinned before."""
     return _drained(_collected(_events(session, *map(int, given))))
 
 
@@ -72,7 +72,7 @@ def gather_in_two(session: SparkSession, _: BenchLake, given: Sequence[str]) -> 
     """What begins in each two seconds first, in tasks that share a pair; then what begins a burst.
 
     Two events of one cell are of one burst, so that no other event of a cell can begin one: the
-    lists are those that the hunt collects today. Pairs that cannot score are left out before.
+    lists lack nothing that the hunt looks at. Pairs that cannot score are left out before.
     """
     from pyspark.sql import Window as W
     from pyspark.sql import functions as F

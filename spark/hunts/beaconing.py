@@ -26,7 +26,8 @@ Blind spots
     several connections (EventCount above 1). One source address for many hosts (NAT). More
     than sixteen destinations, or such that more than three hosts call. Requests of many sizes
     inside of browsing to the same address. A rhythm that three hosts or more share, unless it
-    is new.
+    is new. Of more than a quarter of a million connections of one pair, those within the gap
+    count as one, and its sums are of those that count.
 False positives
     A heartbeat of software that only one host or two run: licence servers, appliances,
     monitoring. It cannot be told from an implant by statistics: put it on the allow-list, or

@@ -45,7 +45,10 @@ def test_without_canaries_nothing_is_said() -> None:
 
 
 def test_no_host_to_try_it_on_is_said() -> None:
-    assert "No host inside was seen" in page({"hosts": 0, "cases": [], "told": []}).text
+    assert (
+        "no host inside was seen, or canary_hosts is 0"
+        in page({"hosts": 0, "cases": [], "told": []}).text
+    )
 
 
 def test_the_terminal_tells_of_the_last_run_that_has_a_limit() -> None:

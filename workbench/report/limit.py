@@ -22,7 +22,9 @@ def limit(entry: Json) -> Html | None:
     if not told:
         return None
     if not hosts:
-        return el("p", "No host inside was seen: no detection limit can be told.", cls="notice")
+        return el(
+            "p", "No detection limit: no host inside was seen, or canary_hosts is 0.", cls="notice"
+        )
     lines = join(el("li", line) for line in limit_words(entry))
     said = f"Made-up implants on {plural(hosts, 'host')}, which no finding is made of, tell "
     return el(
