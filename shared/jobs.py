@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from shared import archive, pools, schedule, spend
@@ -37,20 +38,24 @@ def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[
     created: list[Kept[Job]] = []
     unfinished = [kept.value for kept in active]
     gate = pools.gate(turn, unfinished)
+    records, now = turn.deployment.records, turn.now()
     for group in _groups(turn, runs):
         if len(created) >= gate.room or not turn.has_room():
             break
-        records, now = turn.deployment.records, turn.now()
+        job = _new_job(turn, runs, group)
+        # Before its runs are looked at: on a day without room nothing is read for them each turn.
+        if spend.room_for(turn, job) is None:
+            break
         paths = [path for path in group if not archive.take_away(records, runs[path], now)]
         if not paths:
             continue
         if is_backfill(paths) and not reserve_backfill(turn, [*active, *created]):
             continue
-        job = _new_job(turn, runs, paths)
+        job = replace(job, runs=tuple(paths))
         if not spend.reserve_job(turn, job):
             break
         # A crash here leaves a reservation without a job: too much is counted, never too little.
-        created.append(turn.deployment.records.save(Kept(job_path(job.id), job, None), job))
+        created.append(records.save(Kept(job_path(job.id), job, None), job))
     gate.name_probe([*unfinished, *(kept.value for kept in created)])
     return created
 

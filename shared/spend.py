@@ -16,23 +16,35 @@ from shared.contract import day_key
 from shared.deployment import Turn
 from shared.errors import Quarantined
 from shared.model import Job, Json
+from shared.records import Kept
 from shared.settings import Settings
 
 log = logging.getLogger("tidehunt.spend")
 
 
-def reserve_job(turn: Turn, job: Job) -> bool:
-    """Reserve a job and its worst case; False when a cap of the day leaves no room for it."""
-    settings, records = turn.deployment.settings, turn.deployment.records
-    kept = records.budget(day_key(job.created))
-    worst = math.ceil(job.cores * settings.run_deadline_seconds / 60)
-    reached = _reached(kept.value, worst, settings)
+def room_for(turn: Turn, job: Job) -> Kept[Budget] | None:
+    """The budget of the job's day; None when a cap leaves no room for it and its worst case."""
+    kept = turn.deployment.records.budget(day_key(job.created))
+    reached = _reached(kept.value, _worst(turn, job), turn.deployment.settings)
     if reached:
         log.warning("%s reached: %d runs wait for tomorrow", reached, len(job.runs))
+        return None
+    return kept
+
+
+def reserve_job(turn: Turn, job: Job) -> bool:
+    """Reserve a job and its worst case; False when there is no room for it."""
+    kept = room_for(turn, job)
+    if kept is None:
         return False
-    reserved = {**kept.value.reserved, job.id: worst}
-    records.save(kept, replace(kept.value, jobs=kept.value.jobs + 1, reserved=reserved))
+    reserved = {**kept.value.reserved, job.id: _worst(turn, job)}
+    after = replace(kept.value, jobs=kept.value.jobs + 1, reserved=reserved)
+    turn.deployment.records.save(kept, after)
     return True
+
+
+def _worst(turn: Turn, job: Job) -> int:
+    return math.ceil(job.cores * turn.deployment.settings.run_deadline_seconds / 60)
 
 
 def _reached(budget: Budget, worst: int, settings: Settings) -> str:

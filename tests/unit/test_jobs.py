@@ -87,6 +87,23 @@ def test_whether_a_run_has_ended_is_asked_again_when_nobody_answers(home: House)
     assert len(home.engine.requests) == 1
 
 
+def test_on_a_day_whose_jobs_are_used_up_nobody_asks_whether_a_waiting_run_has_ended() -> None:
+    home, asked = fast(jobs_a_day="1"), list[str]()
+    home.ledger.put("budget/20260310.json", {"schema": 1, "day": "20260310", "jobs": 1})
+    waiting(home)
+
+    def hook(at: str, what: str, subject: str) -> None:
+        if (at, what) == ("before", "ledger.read") and subject.startswith("done/"):
+            asked.append(subject)
+
+    home.wire.hook = hook
+    home.tick(2)
+    assert (jobs(home), only_run(home).status, asked) == ([], "waiting", [])
+    home.clock.forward(24 * 3600)
+    home.tick()
+    assert len(home.engine.requests) == 1 and asked == [done_path(a_run().id)]
+
+
 def test_a_lost_answer_is_looked_up_and_adopted_never_posted_again(home: House) -> None:
     waiting(home)
     fired = fail_once(home, "engine.submit", OutcomeUnknown("reset"), "after")
