@@ -1,10 +1,10 @@
 """How large a world is, by its seed. Most are small, so that many cost little; one in 100 is whole.
 
-| seeds            | hunts   | workspaces | hours of data | share |
-|------------------|---------|------------|---------------|-------|
-| number 25 of 100 | 25      | 2          | 48            | 1 %   |
-| others, one in 6 | 5       | 2          | 20            | 16 %  |
-| the rest         | 2 to 5  | 1 or 2     | 12 to 18      | 83 %  |
+| seeds             | hunts   | workspaces | hours of data | share |
+|-------------------|---------|------------|---------------|-------|
+| number 25 of 100  | 25      | 2          | 48            | 1 %   |
+| others, one in 10 | 5       | 2          | 20            | 10 %  |
+| the rest          | 2 to 5  | 1 or 2     | 10 to 16      | 89 %  |
 
 One in four of those that are not whole has caps so small that they bite.
 """
@@ -71,11 +71,12 @@ def scale_of(seed: int) -> Scale:
     if seed % WHOLE_ONE_IN == FIRST_WHOLE:
         return Scale(tuple(range(25)), hours=48, tick=300.0)
     caps = _caps(dice) if dice.random() < 0.25 else {}
-    if dice.random() < 1 / 6:
-        return Scale(caps=caps)
+    tick = dice.choice((60.0, 120.0, 120.0, 180.0))
+    if dice.random() < 0.1:
+        return Scale(tick=tick, caps=caps)
     hunts = sorted(dice.sample(range(5), dice.randint(2, 5)))
     places = (WORKSPACE, OTHER)[: dice.choice((1, 2, 2))]
-    return Scale(tuple(hunts), places, dice.randint(12, 18), dice.choice((60.0, 120.0)), caps)
+    return Scale(tuple(hunts), places, dice.randint(10, 16), tick, caps)
 
 
 def _caps(dice: random.Random) -> Mapping[str, str]:
