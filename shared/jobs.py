@@ -61,14 +61,17 @@ def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[
 
 
 def _groups(turn: Turn, runs: Runs) -> list[list[str]]:
-    """Waiting runs that share a job: one workspace, newest slot first; backfill last and apart."""
+    """Waiting runs that share a job: one workspace, newest slot first; backfill last and apart.
+
+    Those that have used up jobs come after those that have not: a job for many before one each.
+    """
     waiting: dict[tuple[bool, str, int], Runs] = defaultdict(dict)
     for path, kept in runs.items():
         if kept.value.status == "waiting":
             used = min(kept.value.attempt, len(RUNS_A_JOB) - 1)
             waiting[is_backfill([path]), kept.value.workspace, used][path] = kept
     groups: list[list[str]] = []
-    for (*_, used), group in sorted(waiting.items(), key=lambda one: one[0][0]):
+    for (*_, used), group in sorted(waiting.items(), key=lambda one: (one[0][0], one[0][2])):
         starts = {path: kept.value.next_at or kept.value.created for path, kept in group.items()}
         due = schedule.shares(starts, turn.now())
         due.sort(key=lambda path: group[path].value.slot.end, reverse=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.plane import skew
 from benchmarks.plane.lake import STATE, BenchLake
 from benchmarks.plane.logs import TABLE
+from benchmarks.plane.notebook import notebook
 from shared import contract as c
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def nothing(session: SparkSession, _: BenchLake, __: Sequence[str]) -> int:
 STEPS: Mapping[str, Step] = {
     step.__name__: step
     for step in (
-        narrow, narrow_leaves, narrow_open_cost, inferred, notebook_reads, copy, read_copy,
-        hunt, hunt_raw, nothing, skew.hunt_one_pair, skew.hunt_many_pairs, skew.gather,
+        narrow, narrow_leaves, narrow_open_cost, inferred, notebook_reads, notebook, copy,
+        read_copy, hunt, hunt_raw, nothing, skew.hunt_one_pair, skew.hunt_many_pairs, skew.gather,
         skew.gather_pruned, skew.gather_in_two,
     )
 }  # fmt: skip

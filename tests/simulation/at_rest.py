@@ -29,7 +29,6 @@ from tests.simulation.spend import day_without_room
 from tests.simulation.world import World
 
 FOUND = ("Medium", "High")
-REQUESTS_A_TURN = 700
 UNDERWAY = timedelta(hours=1)
 """The longest stall: so old may be what a turn read before it wrote."""
 
@@ -189,8 +188,9 @@ def runs_fail_for_a_reason(safety: Safety) -> Iterator[str]:
 
 def a_turn_is_bounded(safety: Safety) -> Iterator[str]:
     """13: a turn lists the days that it sweeps, and asks for what is active."""
-    if safety.world.longest > REQUESTS_A_TURN:
-        yield f"13: a turn made {safety.world.longest} requests"
+    world = safety.world
+    if world.longest > world.scale.requests:
+        yield f"13: a turn made {world.longest} requests, {world.scale.requests} may be"
 
 
 def nothing_is_left(safety: Safety) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Literal
 from shared import control_loop
 from shared.deployment import Deployment
 from shared.errors import Rejected, TidehuntError
-from shared.records import MARKS, RUNS, Records
+from shared.records import JOBS, MARKS, RUNS, Records
 from tests.memory.services import (
     MemoryFindingSink,
     MemoryIncidentSink,
@@ -35,6 +35,8 @@ from tests.unit import house
 START = datetime.fromisoformat("2026-03-10T00:05:00+00:00")
 HEALING = timedelta(hours=3)
 """So long after the last fault the timer stays as it was: what must be over in time is over."""
+WATCHING = 300.0
+"""Seconds between two ticks while there is a job."""
 IDLE, IDLE_AND_HEALED = 900.0, 7200.0
 """Seconds between two ticks when there is nothing to do but to sweep."""
 UNFINISHED = ("active", "touched", "requests")
@@ -251,7 +253,7 @@ class World:
 
     def _wake(self) -> None:
         """There is something to do: the timer does not jump over it."""
-        pause = self.scale.pause * 2
+        pause = (WATCHING if self.ledger.paths(JOBS) else self.scale.pause) * 2
         if self._ticks_at > self.schedule.now + timedelta(seconds=pause) and self.is_busy():
             self._plan_tick(pause)
 
@@ -263,10 +265,12 @@ class World:
             return 60.0  # there was more to do than one turn could
         if self._troubled():
             return self.scale.tick
-        healed = self.schedule.now > self.faults.end + HEALING
+        slower = 2 if self.schedule.now > self.faults.end + HEALING else 1
+        if self.ledger.paths(JOBS):
+            return WATCHING * slower  # what a job used is known as often as it is looked at
         if self.is_busy():
-            return self.scale.pause * (2 if healed else 1)
-        return IDLE_AND_HEALED if healed else IDLE
+            return self.scale.pause * slower
+        return IDLE if slower == 1 else IDLE_AND_HEALED
 
     def is_busy(self) -> bool:
         """True while the ledger holds something that is not finished."""

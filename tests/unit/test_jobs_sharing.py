@@ -69,6 +69,15 @@ def test_a_run_that_kills_its_job_ends_up_alone(home: House) -> None:
     assert sorted(sizes, reverse=True) == [7, 5, 2, 1, 1, 1, 1, 1][: len(sizes)]
 
 
+def test_runs_that_have_used_up_no_job_come_before_those_that_have() -> None:
+    home = fast(jobs_a_day="1")
+    newer, older = numbered(2)[::-1]
+    waiting(home, replace(newer, attempt=2), older)
+    home.tick(3)
+    (request,) = home.engine.requests
+    assert [run["run_id"] for run in home.plan(request.job_id)["runs"]] == [older.id]
+
+
 def test_jobs_at_once_and_a_day_are_capped() -> None:
     home = fast(jobs_at_once="2", jobs_a_day="3")
     waiting(home, *numbered(80))
