@@ -71,11 +71,11 @@ def test_a_run_that_kills_its_job_ends_up_alone(home: House) -> None:
 
 def test_runs_that_have_used_up_no_job_come_before_those_that_have() -> None:
     home = fast(jobs_a_day="1")
-    newer, older = numbered(2)[::-1]
-    waiting(home, replace(newer, attempt=2), older)
+    tried, fresh = numbered(2)
+    waiting(home, replace(tried, attempt=2), fresh)
     home.tick(3)
     (request,) = home.engine.requests
-    assert [run["run_id"] for run in home.plan(request.job_id)["runs"]] == [older.id]
+    assert [run["run_id"] for run in home.plan(request.job_id)["runs"]] == [fresh.id]
 
 
 def test_jobs_at_once_and_a_day_are_capped() -> None:
