@@ -127,7 +127,6 @@ def _engine(settings: Settings, credential: TokenCredential) -> ports.SparkEngin
     from shared.adapters.synapse import EnginePool, SynapseEngine
 
     pool = EnginePool(
-        settings.executors,
         settings.executor_cores,
         settings.executor_memory,
         settings.driver_cores,

@@ -53,6 +53,8 @@ class Delivery:
     """FindingId -> content hash of what the revision before delivered."""
     paused: bool = False
     """The turn's room ran out: nothing more is sent in it, since rows are sent in order."""
+    accepted: int = 0
+    """Requests that the sink has taken in this turn."""
     aside: SetAside | None = None
     """What was refused of the current part."""
 
@@ -159,13 +161,14 @@ def _send_part(item: Delivery) -> None:
     for rows in delivery.requests(_rows(item, part, reading)):
         if item.paused:
             return
-        size, cursor = len(delivery.payload(rows)), item.run.cursor
+        size, accepted = len(delivery.payload(rows)), item.accepted
         _reserve(item, size)
         try:
             _send(item, part, rows)
         except (Throttled, Forbidden):
-            if item.run.cursor == cursor:
-                _reserve(item, -size)  # surely nothing was taken
+            # It may be the ledger that throttles, after the sink has taken the rows.
+            if item.accepted == accepted:
+                _reserve(item, -size)
             raise
     if reading.broken is not None and not item.paused:
         raise reading.broken
@@ -231,6 +234,7 @@ def _send(item: Delivery, part: int, rows: list[Row]) -> None:
             raise Rejected(bad)
         if changed:
             item.turn.deployment.sink.send(delivery.payload(changed))
+            item.accepted += 1
     except (TooLarge, Rejected) as error:
         if len(rows) == 1:
             _set_aside(item, part, rows[0], error.what)

@@ -144,8 +144,8 @@ def _submit(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
     if not carried:
         kept, _ = _decide(turn, kept, m.CancelAsked(turn.now(), "no run waits for it"))
         return
-    write_plan(turn, job, [runs[path].value for path in carried])
-    kept, _ = _decide(turn, kept, m.PlanWritten(turn.now()))
+    cores = write_plan(turn, job, [runs[path].value for path in carried])
+    kept, _ = _decide(turn, kept, m.PlanWritten(turn.now(), cores))
     # A crash here leaves `submitting` without an answer: the next turn looks, and never posts.
     _decide(turn, kept, _post(turn, kept.value))
 

@@ -157,7 +157,12 @@ class CancelAsked(Event):
 
 @dataclass(frozen=True)
 class PlanWritten(Event):
-    """plan.json is in the lake and the spend is reserved: the one POST may go out."""
+    """plan.json is in the lake and the spend is reserved: the one POST may go out.
+
+    `cores` are those that the plan is worth, of those that are reserved.
+    """
+
+    cores: int
 
 
 @dataclass(frozen=True)

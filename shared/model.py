@@ -117,6 +117,7 @@ class JobRequest:
     py_files: tuple[str, ...]
     arguments: tuple[str, ...]
     conf: Mapping[str, str]
+    executors: int
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ class Job:
     outcome: str = ""
     reason: str = ""
     cores: int = 0
-    """What it asks of the pool, driver and executors."""
+    """What it asks of the pool, driver and executors: the most it may, until its plan is there."""
 
 
 @dataclass(frozen=True)

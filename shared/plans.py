@@ -22,6 +22,10 @@ DAYS_A_JOB = 31
 """Days of a table that one job merges at most; the newest, which will be read most often."""
 FOLDERS_A_JOB = 200
 """Left folders of a table that one job removes at most."""
+EXECUTOR_BYTES = 20_000_000_000
+"""JSON of a job's windows for each executor: two minutes of parsing on four cores."""
+COPIED_BYTES = 5
+"""Bytes of JSON that count as one where they are copied: reading is cheap, hunting is not."""
 MARGIN = timedelta(hours=1)
 """So long after the last job that may read them has ended, left folders are removed."""
 
@@ -31,10 +35,26 @@ CONF = {
 }
 
 
-def write_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> None:
-    """Write the job's plan into its folder: what it may read, hour by hour, and nothing else."""
-    plan = build_plan(turn, job, runs)
+def write_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> int:
+    """Write the job's plan into its folder: what it may read, hour by hour, and nothing else.
+
+    Returns the cores that this plan is worth, of the driver and of executors.
+    """
+    plan, settings = build_plan(turn, job, runs), turn.deployment.settings
     turn.deployment.results.write(c.plan_path(job.id), json.dumps(plan).encode())
+    # What its first job did not end gets all there is.
+    is_first = all(run.attempt <= 1 for run in runs)
+    worth = executors_for(plan["tables"]) if is_first else settings.executors
+    executors = min(worth, settings.executors)
+    return settings.driver_cores + executors * settings.executor_cores
+
+
+def executors_for(tables: Json) -> int:
+    """Executors that what a plan's tables hold is worth: one at least."""
+    hours = [hour for table in tables.values() for hour in table["hours"]]
+    parsed = sum(hour["bytes"] for hour in hours if hour["copy"] is None)
+    copied = sum(hour["bytes"] for hour in hours if hour["copy"] is not None)
+    return int(1 + (parsed + copied // COPIED_BYTES) // EXECUTOR_BYTES)
 
 
 def build_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> Json:
@@ -69,6 +89,7 @@ def job_request(deployment: Deployment, job: Job) -> JobRequest:
         py_files=(f"{code}/code.zip",),
         arguments=(plan,),
         conf=CONF,
+        executors=max(1, (job.cores - settings.driver_cores) // settings.executor_cores),
     )
 
 

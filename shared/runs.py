@@ -253,7 +253,8 @@ RUN_TABLE = (
 
 
 def _plan_written(job: Job, event: m.PlanWritten) -> tuple[Job, Commands]:
-    return replace(job, status="submitting", submitted=event.at), (m.Submit(job.id),)
+    to = replace(job, status="submitting", submitted=event.at, cores=event.cores)
+    return to, (m.Submit(job.id),)
 
 
 def _submitted(job: Job, event: m.Submitted) -> tuple[Job, Commands]:

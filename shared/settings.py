@@ -247,7 +247,9 @@ class Settings:
         _count(0, 3000), "incidents opened a UTC day; roll-ups may add a tenth", 200
     )
 
-    executors: int = _setting(_count(1, 200), "Spark executors of a job", 2)
+    executors: int = _setting(
+        _count(1, 200), "Spark executors of a job, at most: as many as its plan is worth", 2
+    )
     executor_cores: int = _setting(_count(1, 64), "cores of an executor", 4)
     executor_memory: str = _setting(_text, "memory of an executor", "28g")
     driver_cores: int = _setting(_count(1, 64), "cores of the driver", 4)
@@ -255,7 +257,7 @@ class Settings:
 
     @property
     def job_cores(self) -> int:
-        """Cores that a job asks of the pool: its driver's and its executors'."""
+        """Cores that a job asks of the pool at most: its driver's and its executors'."""
         return self.driver_cores + self.executors * self.executor_cores
 
     @property

@@ -99,8 +99,8 @@ def read_copies(session: SparkSession, table: Table, folders: Sequence[str]) -> 
     """
     schema = T.StructType(table.schema.fields + TECHNICAL.fields)
     if not folders:
-        nothing = (F.lit(None).cast(field.dataType).alias(field.name) for field in schema.fields)
-        return session.range(0).select(*nothing)
+        nothing = F.from_json(F.lit(None), schema).alias("Nothing")
+        return session.range(0).select(nothing).select("Nothing.*")
     reader = session.read.schema(schema).option("recursiveFileLookup", "true")
     return reader.parquet(*folders)
 

@@ -67,10 +67,16 @@ class Readings:
         return _in_window(self.table(run, name).lines, run.window, TABLES[name].kept)
 
     def view(self, run: Run, name: str) -> DataFrame:
-        """A view over the tables that feed it, inside of the window."""
+        """A view over the tables that feed it, inside of the window.
+
+        Tables that the plan has no hour of are left out: Spark would plan, and compile, what makes
+        them clean all the same, and few workspaces export all of them.
+        """
         key = (name, run.window)
         if key not in self._views:
-            built = views.build(name, {table: self.rows(run, table) for table in c.VIEWS[name]})
+            fed = [table for table in c.VIEWS[name] if hours_of(self.plan, run, table)]
+            fed = fed or list(c.VIEWS[name][:1])
+            built = views.build(name, {table: self.rows(run, table) for table in fed})
             shared = self._wanted(self.plan.runs, key) > 1 and self._bytes(run, name) <= KEPT_BYTES
             self._views[key] = built.persist(StorageLevel.MEMORY_AND_DISK) if shared else built
         return self._views[key]

@@ -49,9 +49,8 @@ _WORKSPACE_FULL = "MAXIMUM_WORKSPACE_CAPACITY_EXCEEDED"
 
 @dataclass(frozen=True)
 class EnginePool:
-    """What a job asks of the pool. Memory as Spark writes it, e.g. `28g`."""
+    """What a job's processes ask of the pool. Memory as Spark writes it, e.g. `28g`."""
 
-    executors: int
     executor_cores: int
     executor_memory: str
     driver_cores: int
@@ -126,7 +125,7 @@ def _batch(request: JobRequest, pool: EnginePool) -> SparkBatchJobOptions:
         python_files=list(request.py_files),
         arguments=list(request.arguments),
         configuration=dict(request.conf),
-        executor_count=pool.executors,
+        executor_count=request.executors,
         executor_cores=pool.executor_cores,
         executor_memory=pool.executor_memory,
         driver_cores=pool.driver_cores,

@@ -30,13 +30,14 @@ WORKSPACE = (
 INCIDENT = "0b8d1c52-55f2-5d0c-9d6a-0f6c3b6f8a10"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOiIxIn0.c2lnbmF0dXJl"
 """A canary: it may be in a request's header and nowhere else."""
-POOL = EnginePool(2, 4, "28g", 4, "28g")
+POOL = EnginePool(4, "28g", 4, "28g")
 JOB = JobRequest(
     job_id="job-20260101000000-0123abcd",
     main="abfss://code@tidehuntstate.dfs.core.windows.net/0f/main.py",
     py_files=(),
     arguments=("plan.json",),
     conf={},
+    executors=2,
 )
 
 

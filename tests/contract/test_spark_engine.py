@@ -112,12 +112,12 @@ def _submit(to: Submission) -> Process:
 
 def emulator(service: Spark, credential: Any, *, executors: int = 1, pool: str = POOL) -> Bench:
     client = SparkClient(credential, service.url, pool)
-    asked = EnginePool(executors, 4, "4g", 4, "4g")
+    asked = EnginePool(4, "4g", 4, "4g")
     files: dict[str, Path] = {}
 
     def request(job_id: str) -> JobRequest:
         files[job_id] = service.ends / f"{job_id}.end"
-        return _request(job_id, str(files[job_id]))
+        return _request(job_id, str(files[job_id]), executors)
 
     engine = SynapseEngine(client, asked, CALL_SECONDS)
 
@@ -134,13 +134,14 @@ def memory() -> Bench:
     return Bench(engine, engine.enter, lambda job: _request(job, "x"))
 
 
-def _request(job_id: str, argument: str) -> JobRequest:
+def _request(job_id: str, argument: str, executors: int = 1) -> JobRequest:
     return JobRequest(
         job_id=job_id,
         main=f"abfss://code@{STATE}/0f/main.py",
         py_files=(f"abfss://code@{STATE}/0f/code.zip",),
         arguments=(argument,),
         conf={"spark.sql.session.timeZone": "UTC"},
+        executors=executors,
     )
 
 

@@ -150,7 +150,7 @@ def _result_written(scene: Scene, name: str, _given: str) -> int:
 def job(name: str) -> JobRequest:
     """A job under this name."""
     main = "abfss://code@tidehuntstate.dfs.core.windows.net/0f/main.py"
-    return JobRequest(job_id=name, main=main, py_files=(), arguments=("60",), conf={})
+    return JobRequest(job_id=name, main=main, py_files=(), arguments=("60",), conf={}, executors=1)
 
 
 def _submitted(scene: Scene, name: str) -> str:

@@ -45,7 +45,7 @@ RUNS: Mapping[str, Sequence[m.Event]] = {
     "taken_back": (m.CancelAsked(NOW, "by a person"),),
 }
 """Hunt -> what happened to its run since a job was planned for it."""
-PLANNED = m.PlanWritten(NOW)
+PLANNED = m.PlanWritten(NOW, 12)
 RUNNING = (PLANNED, m.Submitted(NOW, "0"), m.SeenRunning(NOW))
 JOBS: Mapping[str, Sequence[m.Event]] = {
     "planned": (),

@@ -130,6 +130,23 @@ def test_throttling_is_remembered_and_not_slept() -> None:
     assert home.documents("budget/")["budget/20260310.json"]["bytes"] == sum(home.sink.payloads)
 
 
+def test_a_ledger_that_throttles_gives_back_nothing_of_what_the_sink_took() -> None:
+    home = delivering()
+    fired: list[str] = []
+
+    def hook(at: str, what: str, subject: str) -> None:
+        saves_the_run = (at, what) == ("before", "ledger.replace") and "/runs/" in subject
+        if saves_the_run and home.sink.payloads and not fired:
+            fired.append(subject)
+            raise Throttled("429", retry_after=60)
+
+    home.wire.hook = hook
+    step(home)
+    assert fired and home.documents("budget/")["budget/20260310.json"]["bytes"] == sum(
+        home.sink.payloads
+    )
+
+
 def test_an_unknown_outcome_is_sent_again_with_the_same_ids() -> None:
     home = delivering()
     home.wire.hook = lambda phase, operation, _s: _lose(home, phase, operation)

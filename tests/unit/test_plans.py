@@ -102,6 +102,37 @@ def test_a_job_is_asked_for_by_code_hash_and_plan() -> None:
     assert request.conf["spark.sql.session.timeZone"] == "UTC"
 
 
+@pytest.mark.parametrize(
+    ("gigabytes", "executors"),
+    [
+        ([], 1),
+        ([(19.9, None)], 1),
+        ([(10, None), (10, None)], 2),
+        ([(99, "a copy")], 1),
+        ([(100, "a copy"), (20, None)], 3),
+    ],
+)
+def test_executors_are_worth_what_is_parsed_and_a_fifth_of_what_is_copied(
+    gigabytes: list[tuple[float, str | None]], executors: int
+) -> None:
+    hours = [{"bytes": int(size * 10**9), "copy": copy} for size, copy in gigabytes]
+    assert plans.executors_for({TABLE: {"hours": hours[:1]}, "other": {"hours": hours[1:]}}) == (
+        executors
+    )
+
+
+def test_a_job_asks_for_what_its_plan_is_worth_and_a_second_job_for_all() -> None:
+    home = house.build(executors="5")
+    home.land([f"{DAY}01"])
+    first = plans.write_plan(home.turn(), JOB, [a_run(attempt=1)])
+    second = plans.write_plan(home.turn(), JOB, [a_run(attempt=1), a_run(attempt=2)])
+    asked = [
+        plans.job_request(home.deployment, replace(JOB, cores=cores)).executors
+        for cores in (first, second)
+    ]
+    assert (first, second, asked) == (4 + 4, 4 + 5 * 4, [1, 5])
+
+
 def test_references_are_snapshotted_into_the_plan(tmp_path: Path) -> None:
     (tmp_path / "allow_list.yaml").write_text("- {destination: 192.0.2.7, reason: ours}\n")
     home = house.build([spec(reference_data=("allow_list", "nobody_gave"))],

@@ -55,7 +55,7 @@ RUN_EVENTS: tuple[Callable[[datetime], m.Event], ...] = (
     lambda at: m.CancelAsked(at, "by request"),
 )
 JOB_EVENTS: tuple[Callable[[datetime], m.Event], ...] = (
-    m.PlanWritten,
+    lambda at: m.PlanWritten(at, 8),
     lambda at: m.Submitted(at, "0"),
     lambda at: m.SubmitUnanswered(at, at + timedelta(minutes=2)),
     lambda at: m.SubmitRefused(at, "429"),
