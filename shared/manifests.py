@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from shared.ports import ResultLake
 from shared.timeline import Hour, Merged, Told
 
 log = logging.getLogger("tidehunt.manifests")
+_VIEWS = re.compile(r"[0-9a-f]{1,16}")
 Place = tuple[str, str]
 """Table, day."""
 
@@ -130,7 +132,8 @@ def _merged(body: Json) -> tuple[Place, Merged]:
         for hour, fingerprint in body["hours"].items()
         if c.is_hour_key(hour) and hour[:8] == day
     }
-    return (table, day), Merged(str(body["path"]), hours)
+    views = str(body.get("views", ""))
+    return (table, day), Merged(str(body["path"]), hours, views if _VIEWS.fullmatch(views) else "")
 
 
 def _folders(paths: Iterable[str], folder: str) -> dict[Place, frozenset[str]]:

@@ -206,7 +206,15 @@ def _merged(day: DayRecord) -> list[Json]:
     if not day.merged or not counting:
         return []
     stale = sorted(day.merged.hours.keys() - set(counting))
-    return [{"day": day.day, "path": day.merged.path, "hours": list(counting), "stale": stale}]
+    return [
+        {
+            "day": day.day,
+            "path": day.merged.path,
+            "hours": list(counting),
+            "stale": stale,
+            "views": day.merged.views,
+        }
+    ]
 
 
 def _window(window: Window) -> Json:

@@ -98,6 +98,8 @@ class Merged:
     path: str
     hours: Mapping[str, str]
     """Hour key -> the fingerprint of what it was merged from."""
+    views: str = ""
+    """Which code made the views that lie beside its lines; none: none do."""
 
 
 @dataclass(frozen=True)

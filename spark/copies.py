@@ -7,24 +7,28 @@ was deleted by somebody: a merged day is read from its hours then, and an hour i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
-from spark.exports import hour_of_blob, read_copies
+from spark.exports import NO_COLUMNS, hour_of_blob, read_copies
 from spark.lake import Lake
 from spark.plan import Hour, Merged, Plan
+from spark.saved_views import SIGNATURE
 from spark.tables import Table
 
 
 @dataclass(frozen=True)
 class MergedDay:
-    """A day that this job merged: `hours` -> the fingerprints of what it was made from."""
+    """A day that this job merged: `hours` -> the fingerprints of what it was made from; `views`:
+    which code made the views beside its lines."""
 
     table: str
     day: str
     path: str
     hours: Mapping[str, str]
+    views: str
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class Copies:
     def merging(self, made: Collection[MergedDay]) -> Copies:
         """The same with the days that this job has merged."""
         days = {day.day: day for day in self.merged}
-        days |= {one.day: Merged(one.day, one.path, tuple(one.hours), ()) for one in made}
+        days |= {
+            one.day: Merged(one.day, one.path, tuple(one.hours), (), one.views) for one in made
+        }
         return Copies(self.hours, tuple(days.values()), self.lost)
 
 
@@ -64,6 +70,16 @@ class Chosen:
     folders: tuple[str, ...]
     parts: tuple[str, ...]
     but: tuple[str, ...]
+    viewed: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Of these folders those beside whose lines lie the views that this code would make."""
+
+    def only(self, *, viewed: bool) -> Chosen:
+        """Those with views, or those without."""
+        folders, parts = (
+            tuple(url for url in urls if (url in self.viewed) == viewed)
+            for urls in (self.folders, self.parts)
+        )
+        return replace(self, folders=folders, parts=parts)
 
 
 def look(lake: Lake, plan: Plan, table: str) -> Copies:
@@ -104,13 +120,19 @@ def choose(copies: Copies, wanted: Collection[str]) -> Chosen:
         read |= inside
         hours -= inside
     folders += (copies.hours[hour] for hour in hours)
-    return Chosen(*(tuple(sorted(part)) for part in (read, folders, parts, but)))
+    return Chosen(
+        *(tuple(sorted(part)) for part in (read, folders, parts, but)),
+        viewed=frozenset(day.path for day in copies.merged if day.views == SIGNATURE),
+    )
 
 
-def read_chosen(session: SparkSession, table: Table, chosen: Chosen) -> DataFrame:
-    """Every line of the chosen hours, with the technical columns."""
-    lines = read_copies(session, table, chosen.folders)
+def read_chosen(
+    session: SparkSession, table: Table, chosen: Chosen, more: T.StructType = NO_COLUMNS
+) -> DataFrame:
+    """Every line of the chosen hours, with the technical columns and `more` that lie beside."""
+    lines = read_copies(session, table, chosen.folders, more)
     if not chosen.parts:
         return lines
-    some = read_copies(session, table, chosen.parts).filter(~hour_of_blob().isin(*chosen.but))
+    parts = read_copies(session, table, chosen.parts, more)
+    some = parts.filter(~hour_of_blob().isin(*chosen.but))
     return lines.unionByName(some) if chosen.folders else some

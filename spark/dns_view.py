@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark.expressions import address, found, hostname, port, words
-from spark.view_values import CONNECTION, protocol, shaped, start
+from spark.view_values import CONNECTION, Source, protocol, start
 
 DNS = T.StructType(
     [
@@ -33,17 +33,15 @@ _RESPONSE = 257
 """The event of a Windows DNS server that is an answer; 256 is the question."""
 
 
-def _from_dns_events(rows: DataFrame) -> DataFrame:
+def _from_dns_events() -> Source:
     """Lookups only: what the agent counts or registers is another sub-type."""
     is_lookup = F.coalesce(F.lower("SubType") == "lookupquery", F.lit(True))
     answered = F.col("ResultCode").isNotNull() | (F.col("EventId") == _RESPONSE)
     is_answer = F.coalesce(answered, F.lit(False))
     succeeded = (F.col("ResultCode") == 0) | (F.upper("Result") == "NOERROR")
     result = F.when(succeeded, "Success").when(is_answer, "Failure").otherwise("NA")
-    return shaped(
-        rows.filter(is_lookup),
-        DNS,
-        "dnsevents",
+    return Source(
+        is_lookup,
         {
             "EventVendor": F.lit("Microsoft"),
             "EventProduct": F.lit("DNS Server"),
@@ -60,11 +58,9 @@ def _from_dns_events(rows: DataFrame) -> DataFrame:
     )
 
 
-def _from_asim_dns_activity_logs(rows: DataFrame) -> DataFrame:
-    return shaped(
-        rows,
-        DNS,
-        "asimdnsactivitylogs",
+def _from_asim_dns_activity_logs() -> Source:
+    return Source(
+        None,
         {
             "EventStartTime": start("EventStartTime"),
             "EventVendor": words("EventVendor"),
@@ -110,7 +106,7 @@ def _type_number() -> Column:
     return F.concat(F.lit("TYPE"), F.col("DnsQueryType").cast("string"))
 
 
-SOURCES: Mapping[str, Callable[[DataFrame], DataFrame]] = {
+SOURCES: Mapping[str, Callable[[], Source]] = {
     "dnsevents": _from_dns_events,
     "asimdnsactivitylogs": _from_asim_dns_activity_logs,
 }

@@ -46,6 +46,7 @@ TECHNICAL = T.StructType(
         T.StructField("_Unknown", T.ArrayType(T.StringType())),
     ]
 )
+NO_COLUMNS = T.StructType([])
 _PATH = r"(?i)/(y=\d{4}/m=\d{2}/d=\d{2}/h=\d{2}/m=\d{2}/PT0?5M(?:_\d{1,6})?\.json)$"
 _HOUR = r"^y=(\d{4})/m=(\d{2})/d=(\d{2})/h=(\d{2})/.*$"
 _BROKEN = "_Broken"
@@ -92,12 +93,14 @@ def copy_stale(
     ]
 
 
-def read_copies(session: SparkSession, table: Table, folders: Sequence[str]) -> DataFrame:
-    """Every line of these folders of a table's copy, with the technical columns.
+def read_copies(
+    session: SparkSession, table: Table, folders: Sequence[str], more: T.StructType = NO_COLUMNS
+) -> DataFrame:
+    """Every line of these folders of a table's copy, with the technical columns and `more`.
 
     Columns that an older copy does not have are null. Without folders: no rows.
     """
-    schema = T.StructType(table.schema.fields + TECHNICAL.fields)
+    schema = T.StructType([*table.schema, *TECHNICAL, *more])
     if not folders:
         nothing = F.from_json(F.lit(None), schema).alias("Nothing")
         return session.range(0).select(nothing).select("Nothing.*")

@@ -225,15 +225,15 @@ def _hunt(
     # Kept: what is read of it next would else be planned, and run, together with the hunt.
     found = _detect(job, readings, run).persist()
     try:
-        is_quiet = found.count() == 0
+        count = found.count()
         marks.append(time.monotonic())
         lines = results.to_lines(found, run, job.plan.workspace_key)
-        folder = job.plan.run_url(run.run_id)
-        # Most runs find nothing: ranking and writing that is planned and compiled all the same.
+        folder, most = job.plan.run_url(run.run_id), job.plan.max_findings
+        # Most runs find little: what ranks and cuts a flood is planned and compiled all the same.
         written = (
-            results.Written((), 0, 0)
-            if is_quiet
-            else results.write_findings(job.lake, folder, lines, job.plan.max_findings)
+            results.write_few(job.lake, folder, lines.collect() if count else ())
+            if count <= min(most, results.FEW)
+            else results.write_findings(job.lake, folder, lines, most)
         )
     finally:
         found.unpersist()

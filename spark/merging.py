@@ -1,5 +1,8 @@
 """Merges days of the columnar copy: the folders of a day's hours become one sorted set of files.
 
+Beside each line lies what the views make of it, so that what makes values clean is done once, and
+not by each run that looks back at that day (docs/adr/0016).
+
 What a merged day replaces stays where it is, and nobody is sent to it before the app has read this
 job's report: a crash leaves a folder that nobody points at.
 """
@@ -12,6 +15,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from shared import contract as c
+from spark import saved_views
 from spark.copies import Copies, MergedDay
 from spark.exports import FILE_BYTES, give_name, hour_of_blob, read_copies
 from spark.lake import Lake
@@ -35,7 +39,7 @@ def merge_days(
         give_name(lake, writing, f"Day={day}", plan.copy_url(table.name, day), written)
     lake.delete(writing)
     return [
-        MergedDay(table.name, day, plan.copy_url(table.name, day), hours)
+        MergedDay(table.name, day, plan.copy_url(table.name, day), hours, saved_views.SIGNATURE)
         for day, hours in sorted(whole.items())
     ]
 
@@ -76,7 +80,8 @@ def _write(
     session: SparkSession, table: Table, folders: Sequence[str], to: str, files: int
 ) -> None:
     """One write for all days. Of several files of a day each holds a part of its time."""
-    lines = read_copies(session, table, folders).withColumn("Day", _day())
+    copies = read_copies(session, table, folders).withColumn("Day", _day())
+    lines = saved_views.save(copies, table.name)
     part = F.floor(F.hour("TimeGenerated") * files / 24)
     spread = lines.repartition("Day", part) if files > 1 else lines.repartition("Day")
     ordered = spread.sortWithinPartitions("Day", *table.sorted_by, "TimeGenerated")

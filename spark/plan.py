@@ -33,6 +33,8 @@ class Merged:
     path: str
     hours: tuple[str, ...]
     stale: tuple[str, ...]
+    views: str = ""
+    """Which code made the views that lie beside its lines; none: none do."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def _merged(body: Any) -> Merged:
     hours, stale = _texts(body["hours"]), _texts(body["stale"])
     if not all(c.is_hour_key(hour) and hour[:8] == body["day"] for hour in (*hours, *stale)):
         raise ValueError(f"the plan names hours that are not of the day {body['day']!r}")
-    return Merged(body["day"], _text(body["path"]), hours, stale)
+    return Merged(body["day"], _text(body["path"]), hours, stale, str(body.get("views", "")))
 
 
 def _run(body: Any) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from pyspark import StorageLevel
@@ -16,8 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shared import contract as c
-from spark import views
-from spark.copies import NOTHING, Copies, choose, read_chosen
+from spark import saved_views, views
+from spark.copies import NOTHING, Chosen, Copies, choose, read_chosen
 from spark.coverage import hours_of
 from spark.plan import Plan, Run
 from spark.tables.declared import TABLES
@@ -34,6 +35,8 @@ class Reading:
 
     lines: DataFrame
     hours: tuple[str, ...]
+    chosen: Chosen | None = None
+    """Where the lines are read from; None: they are not read from copies."""
 
 
 @dataclass
@@ -60,11 +63,12 @@ class Readings:
     def _read(self, run: Run, name: str) -> Reading:
         wanted = [hour.hour for hour in hours_of(self.plan, run, name)]
         chosen = choose(self.copies.get(name, NOTHING), wanted)
-        return Reading(read_chosen(self.session, TABLES[name], chosen), chosen.hours)
+        return Reading(read_chosen(self.session, TABLES[name], chosen), chosen.hours, chosen)
 
     def rows(self, run: Run, name: str) -> DataFrame:
         """The table's rows inside of the window, with the columns that hunts use."""
-        return _in_window(self.table(run, name).lines, run.window, TABLES[name].kept)
+        lines = _in_window(self.table(run, name).lines, run.window)
+        return lines.select(*TABLES[name].kept)
 
     def view(self, run: Run, name: str) -> DataFrame:
         """A view over the tables that feed it, inside of the window.
@@ -75,11 +79,26 @@ class Readings:
         key = (name, run.window)
         if key not in self._views:
             fed = [table for table in c.VIEWS[name] if hours_of(self.plan, run, table)]
-            fed = fed or list(c.VIEWS[name][:1])
-            built = views.build(name, {table: self.rows(run, table) for table in fed})
+            parts = [self._part(run, name, table) for table in fed or c.VIEWS[name][:1]]
+            built = reduce(DataFrame.unionByName, parts)
             shared = self._wanted(self.plan.runs, key) > 1 and self._bytes(run, name) <= KEPT_BYTES
             self._views[key] = built.persist(StorageLevel.MEMORY_AND_DISK) if shared else built
         return self._views[key]
+
+    def _part(self, run: Run, view: str, name: str) -> DataFrame:
+        """What a table has for a view: as it was saved where it was, else made of its rows."""
+        chosen = self.table(run, name).chosen
+        saved = chosen and chosen.only(viewed=True)
+        if chosen is None or saved is None or not (saved.folders or saved.parts):
+            return views.build(view, {name: self.rows(run, name)})
+        table, more = TABLES[name], saved_views.columns(name)
+        lines = _in_window(read_chosen(self.session, table, saved, more), run.window)
+        part = saved_views.load(lines, view, name)
+        rest = chosen.only(viewed=False)
+        if not (rest.folders or rest.parts):
+            return part
+        rows = _in_window(read_chosen(self.session, table, rest), run.window).select(*table.kept)
+        return part.unionByName(views.build(view, {name: rows}))
 
     def release(self, left: Sequence[Run]) -> None:
         """Let go of the views that none of the runs that are left will look at."""
@@ -94,7 +113,7 @@ class Readings:
         return sum(hour.bytes for of_table in hours for hour in of_table)
 
 
-def _in_window(lines: DataFrame, window: Window, kept: Sequence[str]) -> DataFrame:
+def _in_window(lines: DataFrame, window: Window) -> DataFrame:
     start, end = (F.lit(moment.isoformat()).cast("timestamp") for moment in window)
     inside = (F.col("TimeGenerated") >= start) & (F.col("TimeGenerated") < end)
-    return lines.filter((F.col("_Kind") == "row") & inside).select(*kept)
+    return lines.filter((F.col("_Kind") == "row") & inside)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -21,6 +21,8 @@ from shared import contract as c
 from spark.lake import Lake
 from spark.plan import Plan, Run
 
+FEW = 100
+"""Findings that the driver can hold, each at its longest."""
 PART_BYTES = 5_000_000
 TITLE_CHARACTERS = 500
 WITHHELD = "withheld"
@@ -190,6 +192,15 @@ def write_findings(lake: Lake, folder: str, lines: DataFrame, most: int) -> Writ
         lines.unpersist()
 
 
+def write_few(lake: Lake, folder: str, rows: Iterable[Row]) -> Written:
+    """The same for a few rows that have been collected, all of which are delivered."""
+    best: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: (-row["Score"], row["FindingId"], row["Line"])):
+        best.setdefault(row["FindingId"], row)
+    parts = _write_parts(lake, folder, (row["Line"] for row in best.values()))
+    return Written(tuple(parts), len(best), 0)
+
+
 def keep_first(lines: DataFrame) -> DataFrame:
     """One line per FindingId, the best: every line is moved, which is for repeated ids alone."""
     first = W.partitionBy("FindingId").orderBy(F.col("Score").desc(), F.col("Line"))
@@ -232,7 +243,11 @@ def choose(lines: DataFrame, most: int) -> DataFrame:
 def _write_best(lake: Lake, folder: str, lines: DataFrame, most: int) -> Iterator[Part]:
     # With a limit it is one partition, else each partition that holds nothing is a job.
     best = lines.orderBy(F.col("Score").desc(), F.col("FindingId")).limit(most).select("Line")
-    for number, batch in enumerate(_batches(row["Line"] for row in best.toLocalIterator())):
+    return _write_parts(lake, folder, (row["Line"] for row in best.toLocalIterator()))
+
+
+def _write_parts(lake: Lake, folder: str, lines: Iterable[str]) -> Iterator[Part]:
+    for number, batch in enumerate(_batches(lines)):
         content = b"".join(batch)
         name = f"part-{number:05d}.jsonl"
         lake.write(f"{folder}/{name}", content)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -31,24 +32,33 @@ CONNECTION = (
 """Who asked whom, and who says so: the columns that every view begins with."""
 
 
-def shaped(
-    rows: DataFrame, schema: T.StructType, table: str, values: Mapping[str, Column]
-) -> DataFrame:
-    """A view's columns from a table's rows; what is not given is null."""
-    given = {
-        "TimeGenerated": F.col("TimeGenerated"),
-        "EventStartTime": F.col("TimeGenerated"),
-        "EventCount": F.lit(1),
-        "SourceTable": F.lit(table),
-        **values,
-    }
-    given["EventCount"] = F.coalesce(given["EventCount"], F.lit(1))
-    return rows.select(
-        *(
+@dataclass(frozen=True)
+class Source:
+    """What a view makes of a table's rows: of which ones, and the values that it gives."""
+
+    only: Column | None
+    """Which rows; None: all."""
+    values: Mapping[str, Column]
+
+    @classmethod
+    def of(cls, only: Column | None = None, **values: Column) -> Source:
+        """Values by the names of the view's columns."""
+        return cls(only, values)
+
+    def columns(self, schema: T.StructType, table: str) -> list[Column]:
+        """A view's columns; what is not given is null."""
+        given = {
+            "TimeGenerated": F.col("TimeGenerated"),
+            "EventStartTime": F.col("TimeGenerated"),
+            "EventCount": F.lit(1),
+            "SourceTable": F.lit(table),
+            **self.values,
+        }
+        given["EventCount"] = F.coalesce(given["EventCount"], F.lit(1))
+        return [
             given.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name)
-            for field in schema.fields
-        )
-    )
+            for field in schema
+        ]
 
 
 def start(column: str) -> Column:

@@ -18,16 +18,18 @@ from shared import contract as c
 from spark import dns_view
 from spark.expressions import address, found, hostname, port, words
 from spark.indicator_values import indicators
-from spark.view_values import CONNECTION, protocol, shaped, start
+from spark.view_values import CONNECTION, Source, protocol, start
 
 __all__ = [
     "DNS",
     "NETWORK_SESSION",
+    "SCHEMAS",
     "Params",
     "References",
     "Tables",
     "build",
     "indicators",
+    "source_of",
     "used_columns",
 ]
 
@@ -70,9 +72,19 @@ _CONNECTIONS = (*_OTHER_END, "ConnectionSuccess", "ConnectionFailed", "Connectio
 
 def build(view: str, tables: Tables) -> DataFrame:
     """The view over those of its tables that are given. KeyError for a view that is none."""
-    sources = _SOURCES[view]
-    parts = [sources[name](tables[name]) for name in c.VIEWS[view] if name in tables]
+    parts = [_part(view, name, tables[name]) for name in c.VIEWS[view] if name in tables]
     return reduce(DataFrame.unionByName, parts)
+
+
+def _part(view: str, name: str, rows: DataFrame) -> DataFrame:
+    source = source_of(view, name)
+    kept = rows if source.only is None else rows.filter(source.only)
+    return kept.select(*source.columns(SCHEMAS[view], name))
+
+
+def source_of(view: str, table: str) -> Source:
+    """What a view makes of a table's rows. KeyError for one that does not feed it."""
+    return _SOURCES[view][table]()
 
 
 def used_columns(view: str, table: str) -> tuple[str, ...]:
@@ -83,7 +95,7 @@ def used_columns(view: str, table: str) -> tuple[str, ...]:
 # --- NetworkSession ---------------------------------------------------------------------------
 
 
-def _from_common_security_log(rows: DataFrame) -> DataFrame:
+def _from_common_security_log() -> Source:
     denied = _says_denied("DeviceAction") | _says_denied("SimplifiedDeviceAction")
     cn1 = F.coalesce(F.col("FieldDeviceCustomNumber1"), F.col("DeviceCustomNumber1").cast("long"))
     names_session = F.lower("DeviceCustomNumber1Label").isin("sessionid", "session id")
@@ -93,9 +105,7 @@ def _from_common_security_log(rows: DataFrame) -> DataFrame:
         F.when(names_session, _positive(cn1)),
         _in_message(r" connection (\d+) "),
     )
-    return _network_session(
-        rows,
-        "commonsecuritylog",
+    return Source.of(
         EventStartTime=F.coalesce(_asa_start(), start("StartTime")),
         EventVendor=words("DeviceVendor"),
         EventProduct=words("DeviceProduct"),
@@ -141,15 +151,14 @@ def _asa_start() -> Column:
     return began.cast("timestamp")
 
 
-def _from_device_network_events(rows: DataFrame) -> DataFrame:
+def _from_device_network_events() -> Source:
     """Connections only: what was inspected or listened to is another event of the same one."""
     inbound = F.coalesce(F.col("ActionType").isin(*_OTHER_END), F.lit(False))
     remote, local = address("RemoteIP"), address("LocalIP")
     failed = F.col("ActionType") == "ConnectionFailed"
     is_connection = F.col("ActionType").isNull() | F.col("ActionType").isin(*_CONNECTIONS)
-    return _network_session(
-        rows.filter(is_connection),
-        "devicenetworkevents",
+    return Source.of(
+        is_connection,
         EventVendor=F.lit("Microsoft"),
         EventProduct=F.lit("M365 Defender for Endpoint"),
         EventResult=F.when(failed, "Failure").otherwise("Success"),
@@ -170,10 +179,8 @@ def _from_device_network_events(rows: DataFrame) -> DataFrame:
     )
 
 
-def _from_asim_network_session_logs(rows: DataFrame) -> DataFrame:
-    return _network_session(
-        rows,
-        "asimnetworksessionlogs",
+def _from_asim_network_session_logs() -> Source:
+    return Source.of(
         EventStartTime=start("EventStartTime"),
         EventVendor=words("EventVendor"),
         EventProduct=words("EventProduct"),
@@ -196,17 +203,15 @@ def _from_asim_network_session_logs(rows: DataFrame) -> DataFrame:
     )
 
 
-def _from_vm_connection(rows: DataFrame) -> DataFrame:
+def _from_vm_connection() -> Source:
     """One row a minute and connection: kept where links were made in that minute."""
     asked = F.coalesce(
         F.get_json_object("RemoteDnsQuestions", "$[0]"),
         F.get_json_object("RemoteDnsCanonicalNames", "$[0]"),
     )
-    named = rows.filter(F.col("LinksEstablished") > 0).withColumn("RemoteName", asked)
     outbound = F.lower("Direction") == "outbound"
-    return _network_session(
-        named,
-        "vmconnection",
+    return Source.of(
+        F.col("LinksEstablished") > 0,
         EventVendor=F.lit("Microsoft"),
         EventProduct=F.lit("VMConnection"),
         EventResult=F.lit("Success"),
@@ -218,16 +223,12 @@ def _from_vm_connection(rows: DataFrame) -> DataFrame:
         SrcProcessName=F.when(outbound, words("ProcessName")),
         DstIpAddr=address("DestinationIp"),
         DstPortNumber=port("DestinationPort", "DestinationIp"),
-        DstHostname=F.when(outbound, hostname("RemoteName")).otherwise(hostname("Computer")),
+        DstHostname=F.when(outbound, hostname(asked)).otherwise(hostname("Computer")),
         NetworkProtocol=protocol("Protocol"),
         NetworkSessionId=words("ConnectionId"),
         SrcBytes=_not_negative("BytesSent"),
         DstBytes=_not_negative("BytesReceived"),
     )
-
-
-def _network_session(rows: DataFrame, table: str, **values: Column) -> DataFrame:
-    return shaped(rows, NETWORK_SESSION, table, values)
 
 
 def _says_denied(column: str) -> Column:
@@ -242,7 +243,9 @@ def _not_negative(column: str) -> Column:
     return F.when(F.col(column) >= 0, F.col(column))
 
 
-_SOURCES: Mapping[str, Mapping[str, Callable[[DataFrame], DataFrame]]] = {
+SCHEMAS: Mapping[str, T.StructType] = {"NetworkSession": NETWORK_SESSION, "Dns": DNS}
+"""View -> its columns."""
+_SOURCES: Mapping[str, Mapping[str, Callable[[], Source]]] = {
     "NetworkSession": {
         "commonsecuritylog": _from_common_security_log,
         "devicenetworkevents": _from_device_network_events,

@@ -44,9 +44,10 @@ _NOT_UNICAST_V6 = r"^(?:ff|0:0:0:0:0:0:0:[01]$)"
 # --- values -----------------------------------------------------------------------------------
 
 
-def words(column: str) -> Column:
+def words(column: str | Column) -> Column:
     """The text of a column, trimmed; null where the log says in words that there is none."""
-    text = F.trim(F.col(column).cast("string"))
+    named = F.col(column) if isinstance(column, str) else column
+    text = F.trim(named.cast("string"))
     return F.when(~F.lower(text).isin(*NO_VALUE), text)
 
 
@@ -82,7 +83,7 @@ def _written_out(v6: Column) -> Column:
     return F.when(short.rlike(_EIGHT_GROUPS), short)
 
 
-def hostname(column: str) -> Column:
+def hostname(column: str | Column) -> Column:
     """The host name in a column that holds a name, `name:port` or a URL; null for addresses."""
     return found(F.lower(words(column)), _HOST)
 

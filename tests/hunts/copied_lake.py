@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 DAYS = ("20260308", "20260309")
+VIEW = "NetworkSession"
 ROOT = f"abfss://tables@{STATE}"
 ALIVE = timedelta(hours=2)
 
@@ -116,6 +117,22 @@ class CopiedLake:
             exports.read_lines(self.session, [folder], wanted), table
         )
         return frame.drop("Hour")
+
+    def view(self) -> DataFrame:
+        """The view that a run of a job would read now."""
+        job = self.job()
+        self.hear(job.plan.job_id, self.jobs_code()._copy(job))
+        frame: DataFrame = job.readings().view(job.plan.runs[0], VIEW)
+        return frame
+
+    def raw_view(self) -> DataFrame:
+        """The view made of the blobs themselves."""
+        rows = self.raw().filter("_Kind = 'row'")
+        inside = rows.filter(
+            (rows.TimeGenerated >= WINDOW.start) & (rows.TimeGenerated < WINDOW.end)
+        )
+        frame: DataFrame = importlib.import_module("spark.views").build(VIEW, {TABLE: inside})
+        return frame
 
     def path(self, url: str) -> Path:
         """Where a folder of the copy lies."""

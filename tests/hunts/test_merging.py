@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import random
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,13 @@ def rows(hour: str, count: int, start: int = 0) -> bytes:
     """Lines of an hour, in no order, one of them half a line of garbage."""
     at = f"{hour[:4]}-{hour[4:6]}-{hour[6:8]}T{hour[8:]}"
     made = [
-        connection(f"{at}:{n % 60:02}:00Z", to=f"192.0.2.{(n * 7) % 5}", BytesSent=n)
+        connection(
+            f"{at}:{n % 60:02}:00Z",
+            to=f"192.0.2.{(n * 7) % 5}",
+            SourceIp=(" 10.0.0.1", "fe80::1", "NULL", "pc-1")[n % 4],
+            BytesSent=n - 3,
+            LinksEstablished=n % 3,
+        )
         for n in range(start, start + count)
     ]
     return lines(*made, '{"TimeGenerated": "20')
@@ -68,6 +75,36 @@ def test_both_ways_of_except_all_are_empty(settled: CopiedLake) -> None:
     read, raw = settled.read(), settled.raw()
     assert read.exceptAll(raw).count() == raw.exceptAll(read).count() == 0
     assert read.count() == raw.count() > 0
+    view, made = settled.view(), settled.raw_view()
+    assert view.exceptAll(made).count() == made.exceptAll(view).count() == 0
+    assert view.count() == made.count() > 0
+    assert view.dtypes == made.dtypes
+
+
+def test_what_the_views_make_of_a_merged_day_lies_beside_its_lines(settled: CopiedLake) -> None:
+    job = settled.job()
+    settled.jobs_code()._copy(job)
+    reading = job.readings().table(job.plan.runs[0], TABLE)
+    assert len(reading.chosen.only(viewed=True).folders) == 2
+    assert reading.chosen.only(viewed=False).folders == ()
+    read = settled.session.read.parquet(str(settled.path(reading.chosen.folders[0])))
+    saved = importlib.import_module("spark.saved_views").columns(TABLE)
+    assert set(saved.fieldNames()) < set(read.columns)
+
+
+def test_views_that_other_code_made_are_made_anew(settled: CopiedLake) -> None:
+    merged = settled.days[DAY].merged
+    assert merged is not None
+    wrong = dict.fromkeys(importlib.import_module("spark.saved_views").columns(TABLE).fieldNames())
+    folder = settled.path(merged.path)
+    read = settled.session.read.parquet(str(folder))
+    kept = read.drop(*wrong).cache()
+    assert kept.count() > 0
+    kept.write.mode("overwrite").parquet(str(folder))
+    before = settled.days[DAY]
+    settled.days[DAY] = replace(before, merged=replace(merged, views="0123abcd"))
+    assert counted(settled.view()) == counted(settled.raw_view())
+    settled.days[DAY] = before
 
 
 def test_a_merged_day_is_sorted_in_one_file(settled: CopiedLake) -> None:
@@ -95,6 +132,7 @@ def test_a_late_hour_is_read_from_its_own_copy_and_merged_again(
     world.lake.blob(f"{DAY}14", "00/PT05M.json", rows(f"{DAY}14", 1))
     assert counted(world.read()) == counted(world.raw())
     assert world.days[DAY].merged == first
+    assert counted(world.view()) == counted(world.raw_view())
     world.work()
     second = world.days[DAY].merged
     assert first and second and second.path != first.path
@@ -185,6 +223,7 @@ def test_a_random_history_reads_what_the_blobs_hold(
             world.hear(job.plan.job_id, done)
         world.now += timedelta(hours=dice.choice((0, 3)))
     assert counted(world.read()) == counted(world.raw())
+    assert counted(world.view()) == counted(world.raw_view())
 
 
 def change(world: CopiedLake, dice: random.Random) -> None:

@@ -266,6 +266,18 @@ def test_of_findings_with_one_id_the_best_is_kept(
     assert (other["Identity"]["Text"], other["Score"]) == ("b", 0.6)
 
 
+def test_a_few_are_written_as_many_are(session: SparkSession, lake_folder: Path) -> None:
+    rows = [row("a", 0.6, Host="x"), row("a", 0.95, Host="y"), row("b", 0.95), row("c", 0.1)]
+    made = results.to_lines(found(session, [*rows, row("d"), row("e"), rows[0]]), RUN, KEY)
+    lake, url = lakes.Lake(session), f"abfss://results@{STATE}"
+    many = results.write_findings(lake, f"{url}/as-many", made, 10)
+    few = results.write_few(lake, f"{url}/as-few", made.collect())
+    assert few == many and few.rows == 4
+    one, other = (lake_folder / "state" / "results" / name for name in ("as-few", "as-many"))
+    assert texts(one) == texts(other) != []
+    assert results.write_few(lake, f"{url}/none", ()) == results.Written((), 0, 0)
+
+
 def test_nothing_found_is_no_part(session: SparkSession, lake_folder: Path) -> None:
     written = write(session, "none", found(session, [row(score=0.1)]), 10)
     assert written == results.Written((), 0, 0)

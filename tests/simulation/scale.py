@@ -62,7 +62,7 @@ class Scale:
     @property
     def requests(self) -> int:
         """What a turn may ask for at most: caps leave runs, each of which it looks at."""
-        return (250 + 12 * len(self.hunts) * len(self.workspaces)) * (2 if self.caps else 1)
+        return (350 + 10 * len(self.hunts) * len(self.workspaces)) * (2 if self.caps else 1)
 
     @property
     def pause(self) -> float:
