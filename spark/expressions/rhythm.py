@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,15 +160,14 @@ def _timer(
         return None
     anything = np.concatenate([[0.0], np.cumsum(-logs - math.log(RANGE))])
     beats = _beats(x, boxes, anything, gap)
-    steady = boxes.width / 2 <= LOSS_JITTER * boxes.middle
-    models = list(product(OUTLIERS, LOSSES))
-    trials = np.array([_likelihood(beats, count, *model) + anything[-1] for model in models])
-    trials[[loss > 0 for _, loss in models]] += np.where(steady, 0.0, -np.inf)
-    model, best = np.unravel_index(int(np.argmax(trials)), trials.shape)
-    used = beats if models[int(model)][1] else beats[:1]
+    steady = np.where(boxes.width / 2 <= LOSS_JITTER * boxes.middle, 0.0, -np.inf)
+    trials = _likelihoods(beats, count) + anything[-1]
+    trials[:, 1:] += steady
+    _, loss, best = np.unravel_index(int(np.argmax(trials)), trials.shape)
+    used = beats if loss else beats[:1]
     explained = float(sum(beat.count[best] for beat in used)) / count
     ends = float(x[boxes.first[best]]), float(x[boxes.last[best]])
-    return float(trials[model, best]), *ends, explained
+    return float(trials.max()), *ends, explained
 
 
 @dataclass(frozen=True)
@@ -183,18 +182,26 @@ class _Boxes:
 
 def _boxes(x: Floats, step: float) -> _Boxes:
     """Timers that explain at least half of the ordered intervals, missed beats apart."""
-    count = len(x)
-    places = np.unique(np.round(np.linspace(0, count - 1, GRID + 1)).astype(np.int64))
-    first, last = (side.ravel() for side in np.meshgrid(places, places, indexing="ij"))
-    kept = (last - first >= 0.5 * count) & (x[last] <= WIDEST * x[first])
-    first, last = first[kept], last[kept]
+    first, last, wider = _spans(len(x))
     low, high = x[first], x[last]
     middle = (low + high) / 2
-    # The extremes of n draws lie inside of the range that they are drawn from.
-    width = (high - low) * (1 + 2 / np.maximum(last - first, 1))
-    width = np.maximum(width, np.maximum(2 * step, NARROWEST * middle))
-    kept = (middle <= DAILY) | (width / 2 <= DAILY_JITTER * middle)
+    width = np.maximum((high - low) * wider, np.maximum(2 * step, NARROWEST * middle))
+    daily = (middle <= DAILY) | (width / 2 <= DAILY_JITTER * middle)
+    kept = daily & (high <= WIDEST * low)
     return _Boxes(first[kept], last[kept], width[kept], middle[kept])
+
+
+@lru_cache(maxsize=MOST)
+def _spans(count: int) -> tuple[Ints, Ints, Floats]:
+    """Places of the ends of at least half of so many intervals, and how much wider they lie.
+
+    The extremes of n draws lie inside of the range that they are drawn from.
+    """
+    places = np.unique(np.round(np.linspace(0, count - 1, GRID + 1)).astype(np.int64))
+    first, last = (side.ravel() for side in np.meshgrid(places, places, indexing="ij"))
+    kept = last - first >= 0.5 * count
+    first, last = first[kept], last[kept]
+    return first, last, 1 + 2 / np.maximum(last - first, 1)
 
 
 @dataclass(frozen=True)
@@ -223,18 +230,30 @@ def _beats(x: Floats, boxes: _Boxes, anything: Floats, gap: float) -> list[_Beat
     return beats
 
 
-def _likelihood(beats: list[_Beat], count: int, share: float, loss: float) -> Floats:
-    """Of all timers with this share of outliers and of lost beats, less what any interval has."""
-    value: Floats = np.full(len(beats[0].count), count * math.log(share))
-    for missed, beat in enumerate(beats if loss else beats[:1]):
-        weight = math.log((1 - share) * (1 - loss)) + (missed * math.log(loss) if missed else 0)
-        value += beat.count * (weight + beat.density - math.log(share)) - beat.anything
+def _likelihoods(beats: list[_Beat], count: int) -> Floats:
+    """Of all timers, by share of OUTLIERS and of LOSSES, less what any interval has.
+
+    Of `count` intervals those that are beats have (1 - share) * (1 - loss) * loss ** missed times
+    their density, the others the share of outliers. Where none is lost only one beat counts.
+    """
+    shares, losses = np.log(OUTLIERS), np.array(LOSSES)
+    explained = np.cumsum([beat.count for beat in beats], axis=0)
+    missed = np.sum([n * beat.count for n, beat in enumerate(beats)], axis=0)
+    known = np.cumsum([beat.count * beat.density - beat.anything for beat in beats], axis=0)
+    odds = (np.log1p(-np.array(OUTLIERS)) - shares)[:, None]
+    value: Floats = np.empty((len(OUTLIERS), len(LOSSES), len(missed)))
+    value[:, 0] = explained[0] * odds + known[0]
+    for n, loss in enumerate(losses[1:], start=1):
+        of_loss = explained[-1] * math.log(1 - loss) + missed * math.log(loss)
+        value[:, n] = explained[-1] * odds + of_loss + known[-1]
+    value += count * shares[:, None, None]
     return value
 
 
 def _life(x: Floats, logs: Floats, shape: int, mean_over_median: float) -> float:
-    """Likelihood of the best gamma renewal of this shape, with outliers."""
-    means = float(np.median(x)) * mean_over_median * np.array(STRETCH)[:, None]
+    """Likelihood of the best gamma renewal of this shape, with outliers; of ordered intervals."""
+    median = (x[(len(x) - 1) // 2] + x[len(x) // 2]) / 2
+    means = median * mean_over_median * np.array(STRETCH)[:, None]
     scale = shape / means
     regular = shape * np.log(scale) - math.lgamma(shape) + (shape - 1) * logs - scale * x
     density = np.exp(regular)
