@@ -31,14 +31,16 @@ def gather(sessions: DataFrame, gap: float, crowd: int = CROWD) -> tuple[DataFra
     `gap`: seconds within which a crowd's connections count as one. `crowd`: see CROWD.
     """
     connections = select_connections(sessions)
-    calls = count_calls(connections)
+    # Counted now: it is small, is read several times, and says which plan the rest needs.
+    calls = count_calls(connections).localCheckpoint()
     fronts = find_fronts(calls)
     named = calls.transform(tell_names_apart, fronts)
-    events = (
-        connections.transform(tell_names_apart, fronts)
-        .transform(mark_crowds, find_crowds(named, crowd))
-        .transform(take_first_of_session, gap)
-    )
+    crowds = find_crowds(named, crowd)
+    told_apart = connections.transform(tell_names_apart, fronts)
+    if crowds.isEmpty():
+        events = told_apart.transform(take_first_of_session)
+    else:
+        events = told_apart.transform(mark_crowds, crowds).transform(thin_out_crowds, gap)
     return collect_events(events), count_talkers(named)
 
 
@@ -64,11 +66,7 @@ def select_connections(sessions: DataFrame) -> DataFrame:
 
 
 def count_calls(connections: DataFrame) -> DataFrame:
-    """Of each source, destination, name and table: how many connections, and the first of them.
-
-    It is small, and read several times; since it is asked for the same columns each time, Spark
-    counts but once.
-    """
+    """Of each source, destination, name and table: how many connections, and the first of them."""
     keys = (*SERIES, "DstIpAddr", "DstHostname")
     return connections.groupBy(*keys).agg(
         F.count("Time").alias("Calls"), F.min("Time").alias("FirstCall")
@@ -77,16 +75,8 @@ def count_calls(connections: DataFrame) -> DataFrame:
 
 def find_fronts(calls: DataFrame) -> DataFrame:
     """Addresses that go by many names: DstIpAddr, NamesHere."""
-    names = calls.groupBy("DstIpAddr").agg(
-        F.count_distinct("DstHostname").alias("NamesHere"),
-        F.sum("Calls").alias("CallsHere"),
-        F.min("FirstCall").alias("FirstHere"),
-    )
-    # The last two say nothing new: without them it would be another count than the other readers'.
-    many = (F.col("CallsHere") >= NAMES_OF_A_FRONT) & F.col("FirstHere").isNotNull()
-    return names.filter(many & (F.col("NamesHere") >= NAMES_OF_A_FRONT)).select(
-        "DstIpAddr", "NamesHere"
-    )
+    names = calls.groupBy("DstIpAddr").agg(F.count_distinct("DstHostname").alias("NamesHere"))
+    return names.filter(F.col("NamesHere") >= NAMES_OF_A_FRONT)
 
 
 def tell_names_apart(connections: DataFrame, fronts: DataFrame) -> DataFrame:
@@ -98,24 +88,15 @@ def tell_names_apart(connections: DataFrame, fronts: DataFrame) -> DataFrame:
 
 def find_crowds(calls: DataFrame, least: int) -> DataFrame:
     """Pairs that have more connections than that: they cannot be looked at one by one."""
-    total = calls.groupBy(*SERIES).agg(
-        F.sum("Calls").alias("Calls"), F.min("FirstCall").alias("FirstCall")
-    )
-    many = (F.col("Calls") > least) & F.col("FirstCall").isNotNull()
-    return total.filter(many).select(*SERIES, F.lit(True).alias("IsCrowd"))
+    total = calls.groupBy(*SERIES).agg(F.sum("Calls").alias("Calls"))
+    return total.filter(F.col("Calls") > least).select(*SERIES, F.lit(True).alias("IsCrowd"))
 
 
 def count_talkers(calls: DataFrame) -> DataFrame:
     """How many hosts talk to a destination, and since when."""
-    return (
-        calls.groupBy("Dst", "DstPortNumber")
-        .agg(
-            F.count_distinct("SrcIpAddr").alias("HostsAtDestination"),
-            F.min("FirstCall").alias("FirstHere"),
-            F.sum("Calls").alias("CallsHere"),
-        )
-        .filter("CallsHere > 0")
-        .drop("CallsHere")
+    return calls.groupBy("Dst", "DstPortNumber").agg(
+        F.count_distinct("SrcIpAddr").alias("HostsAtDestination"),
+        F.min("FirstCall").alias("FirstHere"),
     )
 
 
@@ -126,20 +107,30 @@ def mark_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:
     return joined.withColumn("Slice", part).drop("IsCrowd")
 
 
-def take_first_of_session(connections: DataFrame, gap: float) -> DataFrame:
-    """One row per session, or per moment where there is no session id; repeated rows are gone.
+def take_first_of_session(connections: DataFrame) -> DataFrame:
+    """One row per session, or per moment where there is no session id; repeated rows are gone."""
+    moment = F.when(F.col("Session").isNull(), F.col("Time"))
+    # By pair, and sorted by pair: so they can be put together where, and as, they are.
+    return _one_of_each(connections.withColumn("Moment", moment).repartition(*PAIR))
 
-    A crowd's moments are as long as the gap in which connections count as one, a second at least.
+
+def thin_out_crowds(connections: DataFrame, gap: float) -> DataFrame:
+    """The same, and of a crowd's connections one per moment, whatever their session.
+
+    Its moments are as long as the gap in which connections count as one, a second at least.
     """
     is_crowd = F.col("Slice").isNotNull()
     exact = F.when(F.col("Session").isNull(), F.col("Time"))
     moment = F.when(is_crowd, F.floor(F.col("Time") / max(gap, 1.0)).cast("double"))
     own = {name: F.when(~is_crowd, F.col(name)) for name in ("Session", "SrcPortNumber")}
-    return (
-        connections.withColumns({"Moment": F.coalesce(moment, exact), **own})
-        .repartition(*PAIR, "Slice")
-        .groupBy(*SERIES, "Slice", "Session", "Moment", "SrcPortNumber")
-        .agg(F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in CARRIED))
+    marked = connections.withColumns({"Moment": F.coalesce(moment, exact), **own})
+    return _one_of_each(marked.repartition(*PAIR, "Slice"), "Slice")
+
+
+def _one_of_each(connections: DataFrame, *more: str) -> DataFrame:
+    keys = (*SERIES, *more, "Session", "Moment", "SrcPortNumber")
+    return connections.groupBy(*keys).agg(
+        F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in CARRIED)
     )
 
 

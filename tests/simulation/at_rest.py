@@ -29,6 +29,8 @@ from tests.simulation.spend import day_without_room
 from tests.simulation.world import World
 
 FOUND = ("Medium", "High")
+REQUESTS_A_TURN = 850
+"""A turn's 45 seconds are over after some 500, as quickly as requests are answered here."""
 UNDERWAY = timedelta(hours=1)
 """The longest stall: so old may be what a turn read before it wrote."""
 
@@ -188,9 +190,8 @@ def runs_fail_for_a_reason(safety: Safety) -> Iterator[str]:
 
 def a_turn_is_bounded(safety: Safety) -> Iterator[str]:
     """13: a turn lists the days that it sweeps, and asks for what is active."""
-    world = safety.world
-    if world.longest > world.scale.requests:
-        yield f"13: a turn made {world.longest} requests, {world.scale.requests} may be"
+    if safety.world.longest > REQUESTS_A_TURN:
+        yield f"13: a turn made {safety.world.longest} requests"
 
 
 def nothing_is_left(safety: Safety) -> Iterator[str]:

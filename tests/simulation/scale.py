@@ -60,11 +60,6 @@ class Scale:
         return 9_000 if self.caps else 0
 
     @property
-    def requests(self) -> int:
-        """What a turn may ask for at most: caps leave runs, each of which it looks at."""
-        return (350 + 10 * len(self.hunts) * len(self.workspaces)) * (2 if self.caps else 1)
-
-    @property
     def pause(self) -> float:
         """Seconds between two ticks when all is well and something is still to be done."""
         return 1800.0 if self.caps else 300.0
