@@ -72,8 +72,9 @@ def clock_step(times: Floats) -> float:
 
 def first_of_bursts(times: Floats, gap: float) -> Bools:
     """Which of ascending times lie more than `gap` seconds behind the one before."""
-    first: Bools = np.concatenate([[True], np.diff(times) > gap])
-    return first[: len(times)]
+    first: Bools = np.ones(len(times), np.bool_)
+    np.greater(times[1:] - times[:-1], gap, out=first[1:])
+    return first
 
 
 def apart(times: Floats, gap: float) -> Bools:
@@ -93,13 +94,16 @@ def find(times: Floats, gap: float, least: int) -> tuple[Bools, Rhythm] | None:
     retries are bursts; a quick timer and its data are told apart better by the gap. But that
     makes a beat out of whatever goes on and on, no slower than twice the gap.
     """
+    enough = max(least + 1, 3)
+    if len(times) < enough:
+        return None
     bursts = first_of_bursts(times, gap)
     ways = [bursts]
     if not bursts.all() and not np.array_equal(steady := apart(times, gap), bursts):
         ways.append(steady)
     found: list[tuple[Bools, Rhythm]] = []
     for way in ways:
-        rhythm = judge(times[way], gap) if np.count_nonzero(way) >= max(least + 1, 3) else None
+        rhythm = judge(times[way], gap) if np.count_nonzero(way) >= enough else None
         if rhythm is not None and (way is bursts or rhythm.longest > 2 * gap):
             found.append((way, rhythm))
     return max(found, key=lambda one: one[1].nats, default=None)
@@ -113,6 +117,8 @@ def same_size(sizes: Floats, tolerance: float) -> tuple[float, float]:
     known = np.sort(sizes[~np.isnan(sizes)])
     if not len(known):
         return math.nan, math.nan
+    if known[-1] <= known[0] * (1 + tolerance):
+        return float(known[0]), float(known[0]) * (1 + tolerance)
     ends = np.searchsorted(known, known * (1 + tolerance), side="right")
     low = float(known[int(np.argmax(ends - np.arange(len(known))))])
     return low, low * (1 + tolerance)
@@ -128,7 +134,7 @@ def judge(times: Floats, gap: float) -> Rhythm | None:
     """
     if len(times) < 3:
         return None
-    intervals = np.sort(np.diff(times)) - gap
+    intervals = np.sort(times[1:] - times[:-1]) - gap
     count = len(intervals)
     seen = intervals
     if count > MOST:
