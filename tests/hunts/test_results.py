@@ -272,9 +272,7 @@ def test_a_few_are_written_as_many_are(session: SparkSession, lake_folder: Path)
     lake, url = lakes.Lake(session), f"abfss://results@{STATE}"
     many = results.write_findings(lake, f"{url}/as-many", made, 10)
     few = results.write_few(lake, f"{url}/as-few", made.collect())
-    assert few == many and few.rows == 4
-    one, other = (lake_folder / "state" / "results" / name for name in ("as-few", "as-many"))
-    assert texts(one) == texts(other) != []
+    assert few == many and few.rows == 4 and few.parts[0].sha256
     assert results.write_few(lake, f"{url}/none", ()) == results.Written((), 0, 0)
 
 
