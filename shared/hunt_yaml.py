@@ -1,7 +1,7 @@
 """YAML that people write, read strictly: every value knows its line, hostile files cost nothing.
 
 Plain scalars mean what `yaml.safe_load` says. Refused, with file and line: more than 64 kB, more
-than 2,000 values, more than 20 levels, anchors and aliases (a few lines of them make gigabytes),
+than 1,000 values, more than 20 levels, anchors and aliases (a few lines of them make gigabytes),
 tags, a key twice, keys that are not short text, a second document.
 """
 
@@ -19,7 +19,7 @@ import yaml
 from shared.errors import BadInput
 
 SPEC_BYTES = 65_536
-SPEC_VALUES = 2_000
+SPEC_VALUES = 1_000
 SPEC_DEPTH = 20
 _KEY_CHARS = 100
 _NUMBER_CHARS = 100
