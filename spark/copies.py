@@ -73,6 +73,11 @@ class Chosen:
     viewed: frozenset[str] = field(default=frozenset(), kw_only=True)
     """Of these folders those beside whose lines lie the views that this code would make."""
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All folders."""
+        return (*self.folders, *self.parts)
+
     def only(self, *, viewed: bool) -> Chosen:
         """Those with views, or those without."""
         folders, parts = (
@@ -80,6 +85,9 @@ class Chosen:
             for urls in (self.folders, self.parts)
         )
         return replace(self, folders=folders, parts=parts)
+
+
+NOTHING_CHOSEN = Chosen((), (), (), ())
 
 
 def look(lake: Lake, plan: Plan, table: str) -> Copies:

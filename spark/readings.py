@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from shared import contract as c
 from spark import saved_views, views
-from spark.copies import NOTHING, Chosen, Copies, choose, read_chosen
+from spark.copies import NOTHING, NOTHING_CHOSEN, Chosen, Copies, choose, read_chosen
 from spark.coverage import hours_of
 from spark.plan import Plan, Run
 from spark.tables.declared import TABLES
@@ -87,15 +87,15 @@ class Readings:
 
     def _part(self, run: Run, view: str, name: str) -> DataFrame:
         """What a table has for a view: as it was saved where it was, else made of its rows."""
-        chosen = self.table(run, name).chosen
-        saved = chosen and chosen.only(viewed=True)
-        if chosen is None or saved is None or not (saved.folders or saved.parts):
+        chosen, table = self.table(run, name).chosen, TABLES[name]
+        saved = chosen.only(viewed=True) if chosen else NOTHING_CHOSEN
+        if chosen is None or not saved.urls:
             return views.build(view, {name: self.rows(run, name)})
-        table, more = TABLES[name], saved_views.columns(name)
-        lines = _in_window(read_chosen(self.session, table, saved, more), run.window)
+        columns = saved_views.columns(name)
+        lines = _in_window(read_chosen(self.session, table, saved, columns), run.window)
         part = saved_views.load(lines, view, name)
         rest = chosen.only(viewed=False)
-        if not (rest.folders or rest.parts):
+        if not rest.urls:
             return part
         rows = _in_window(read_chosen(self.session, table, rest), run.window).select(*table.kept)
         return part.unionByName(views.build(view, {name: rows}))
