@@ -12,22 +12,22 @@ from tests.simulation.simulate import Outcome, numbers, shrink, simulate
 
 pytestmark = pytest.mark.proof
 
-QUICK: dict[Plant, int] = {
-    planted_jobs.posts_twice: 2,
-    planted_jobs.reserves_after_the_post: 2,
-    planted_ledger.claims_nothing: 0,
-    planted_ledger.consumes_marks_first: 0,
-    planted_ledger.marks_only_once: 0,
-    planted_sinks.names_findings_by_content: 2,
-    planted_sinks.drops_refused_rows: 2,
-    planted_sinks.writes_over_the_analyst: 2,
-}
-"""Bug -> a seed that meets it soon."""
+QUICK: tuple[Plant, ...] = (
+    planted_jobs.posts_twice,
+    planted_jobs.reserves_after_the_post,
+    planted_ledger.claims_nothing,
+    planted_ledger.consumes_marks_first,
+    planted_ledger.marks_only_once,
+    planted_sinks.names_findings_by_content,
+    planted_sinks.drops_refused_rows,
+    planted_sinks.writes_over_the_analyst,
+)
+"""Bugs that one of a few seeds meets."""
 
 
 @pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.__name__)
 def test_its_own_invariant_tells_of_a_planted_bug(bug: Plant) -> None:
-    assert told_by(bug) in numbers(simulate(QUICK[bug], bug, until=told_by(bug)))
+    assert next(_told(bug, told_by(bug), range(25)), None)
 
 
 def test_every_planted_bug_names_a_rule_and_its_invariant() -> None:
@@ -37,7 +37,7 @@ def test_every_planted_bug_names_a_rule_and_its_invariant() -> None:
 
 def test_a_story_is_cut_down_to_the_faults_that_matter() -> None:
     bug = planted_jobs.posts_before_it_saves
-    found = next(one for one in _told(bug, "4") if len(one.faults) >= 6)
+    found = next(one for one in _told(bug, "4", range(39, 139)) if len(one.faults) >= 6)
     short = shrink(found, bug, most=12)
     assert short.broken[0].startswith("4: 2 POSTs of job-")
     assert 1 <= len(short.faults) < len(found.faults)
@@ -45,13 +45,13 @@ def test_a_story_is_cut_down_to_the_faults_that_matter() -> None:
     assert sum("engine.submit" in line for line in short.story) == 2
 
 
-def _told(bug: Plant, number: str) -> Iterator[Outcome]:
-    """Of the seeds from here on those that tell of it: which they are changes with the code."""
-    seeds = (simulate(seed, bug, until=number) for seed in range(39, 139))
-    return (one for one in seeds if number in numbers(one))
+def _told(bug: Plant, number: str, seeds: range) -> Iterator[Outcome]:
+    """Of these seeds those that tell of it: which they are changes with the code."""
+    outcomes = (simulate(seed, bug, until=number) for seed in seeds)
+    return (one for one in outcomes if number in numbers(one))
 
 
 def test_a_bug_that_needs_no_fault_is_told_without_any() -> None:
     bug = planted_jobs.posts_twice
-    short = shrink(simulate(2, bug, until="4"), bug)
+    short = shrink(next(_told(bug, "4", range(25))), bug)
     assert short.faults == [] and "VIOLATION" in short.story[-1]
