@@ -31,6 +31,10 @@ PATIENCE_SECONDS = 7200.0
 """Longest wait in which nothing changes: a run's own deadline is an hour."""
 
 
+BUSY_SECONDS = 120.0
+"""Longest time without an answer of an app that lives."""
+
+
 @dataclass
 class Hunt:
     """One hunt under way on a machine."""
@@ -75,6 +79,7 @@ class Hunt:
 
     def _watch(self, finished: Callable[[Json], bool]) -> None:
         ends, last = time.monotonic() + PATIENCE_SECONDS, ("", "")
+        answered = time.monotonic()
         while time.monotonic() < ends:
             if not self.machine.app_is_alive():
                 raise Transient(
@@ -83,10 +88,18 @@ class Hunt:
                     mend="the same command goes on where it stopped",
                 )
             self.machine.home.require_room()
-            status = self.machine.app.status()
-            stage = _stage_of(status)
+            try:
+                status = self.machine.app.status()
+                is_over = finished(status)
+            except Transient:
+                # A busy machine answers late, and the app says so: the next look will do.
+                if time.monotonic() - answered > BUSY_SECONDS:
+                    raise
+                time.sleep(LOOK_SECONDS)
+                continue
+            answered, stage = time.monotonic(), _stage_of(status)
             self.progress.stage(*stage)
-            if finished(status):
+            if is_over:
                 self.progress.end()
                 return
             if stage != last:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract import day_key, day_start
+from shared.errors import Transient
 from shared.incidents import incident_id
 from workbench import readback
-from workbench.hunting import job_timings, stages, windows_to_cover
+from workbench.hunting import Hunt, job_timings, stages, windows_to_cover
 from workbench.progress import Progress
 
 DAYS = st.sets(
@@ -107,3 +110,30 @@ def test_progress_is_one_line_a_stage_and_keeps_the_time(moving: bool) -> None:
     assert set(progress.timings) == {"landing", "hunting"}
     assert text.count("2 blobs") == 1
     assert ("\x1b[2K" in text) is moving
+
+
+class BusyApp:
+    """Answers late at first."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def status(self) -> dict[str, object]:
+        """As a busy machine's app does."""
+        return {"active": {"runs": []}, "waiting": {"marks": 0, "requests": 0, "slots": 0}}
+
+    def run(self, _run_id: str) -> dict[str, str]:
+        """Refused so many times, then over."""
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise Transient("503: read a document: the answer was lost")
+        return {"status": "done"}
+
+
+def test_a_busy_app_is_asked_again() -> None:
+    app = BusyApp(refusals=2)
+    machine: Any = SimpleNamespace(
+        app=app, app_is_alive=lambda: True, home=SimpleNamespace(require_room=lambda: None)
+    )
+    Hunt(machine, Progress(io.StringIO())).wait_for(["a-run"])
+    assert app.refusals == -1
