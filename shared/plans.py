@@ -23,7 +23,7 @@ DAYS_A_JOB = 31
 FOLDERS_A_JOB = 200
 """Left folders of a table that one job removes at most."""
 EXECUTOR_BYTES = 20_000_000_000
-"""JSON of a job's windows for each executor: two minutes of parsing on four cores."""
+"""JSON of a job's windows for each executor: a guess, not measured on a pool."""
 COPIED_BYTES = 5
 """Bytes of JSON that count as one where they are copied: reading is cheap, hunting is not."""
 MARGIN = timedelta(hours=1)

@@ -35,8 +35,8 @@ class Reading:
 
     lines: DataFrame
     hours: tuple[str, ...]
-    chosen: Chosen | None = None
-    """Where the lines are read from; None: they are not read from copies."""
+    chosen: Chosen = NOTHING_CHOSEN
+    """Where the lines are read from, if from copies."""
 
 
 @dataclass
@@ -88,8 +88,8 @@ class Readings:
     def _part(self, run: Run, view: str, name: str) -> DataFrame:
         """What a table has for a view: as it was saved where it was, else made of its rows."""
         chosen, table = self.table(run, name).chosen, TABLES[name]
-        saved = chosen.only(viewed=True) if chosen else NOTHING_CHOSEN
-        if chosen is None or not saved.urls:
+        saved = chosen.only(viewed=True)
+        if not saved.urls:
             return views.build(view, {name: self.rows(run, name)})
         columns = saved_views.columns(name)
         lines = _in_window(read_chosen(self.session, table, saved, columns), run.window)
