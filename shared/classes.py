@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
-from shared.contract import day_key
+from shared.bookkeeping import Budget
 from shared.deployment import Turn
 from shared.model import Job, Run
 from shared.records import RUNS, Kept
@@ -38,18 +37,16 @@ def within_cap(run: Run, used: float, cap: float) -> bool:
     return used <= (cap * BEFORE_THE_LAST if run.kind == "backfill" else cap)
 
 
-def reserve_backfill(turn: Turn, jobs: Iterable[Kept[Job]]) -> bool:
-    """Reserve a job of backfill beside the jobs there are; False while it has its quarter."""
+def backfill_may(turn: Turn, jobs: Iterable[Kept[Job]], budget: Budget) -> bool:
+    """Whether backfill may have a job beside those there are; False while it has its quarter."""
     settings = turn.deployment.settings
     if sum(is_backfill(kept.value.runs) for kept in jobs) >= quarter(settings.jobs_at_once):
         return False
-    kept = turn.deployment.records.budget(day_key(turn.now()))
     worst = settings.job_cores * settings.run_deadline_seconds / 60
-    if core_minutes(kept.value) + worst > settings.vcore_hours_a_day * 60 * BEFORE_THE_LAST:
+    if core_minutes(budget) + worst > settings.vcore_hours_a_day * 60 * BEFORE_THE_LAST:
         log.info("the last of TIDEHUNT_VCORE_HOURS_A_DAY is for live runs: backfill waits")
         return False
-    if kept.value.backfill >= quarter(settings.jobs_a_day):
+    if budget.backfill >= quarter(settings.jobs_a_day):
         log.info("backfill had its quarter of TIDEHUNT_JOBS_A_DAY: it waits for tomorrow")
         return False
-    turn.deployment.records.save(kept, replace(kept.value, backfill=kept.value.backfill + 1))
     return True

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from shared import archive, pools, schedule, spend
 from shared import messages as m
-from shared.classes import is_backfill, reserve_backfill
+from shared.classes import backfill_may, is_backfill
 from shared.copies import record_copies
 from shared.deployment import Turn
 from shared.errors import OutcomeUnknown, Permanent, Throttled, TidehuntError, Transient
@@ -44,16 +44,17 @@ def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[
             break
         job = _new_job(turn, runs, group)
         # Before its runs are looked at: on a day without room nothing is read for them each turn.
-        if spend.room_for(turn, job) is None:
+        budget = spend.room_for(turn, job)
+        if budget is None:
             break
+        backfill = is_backfill(group)
+        if backfill and not backfill_may(turn, [*active, *created], budget.value):
+            continue
         paths = [path for path in group if not archive.take_away(records, runs[path], now)]
         if not paths:
             continue
-        if is_backfill(paths) and not reserve_backfill(turn, [*active, *created]):
-            continue
         job = replace(job, runs=tuple(paths))
-        if not spend.reserve_job(turn, job):
-            break
+        spend.reserve_job(turn, job, budget, backfill)
         # A crash here leaves a reservation without a job: too much is counted, never too little.
         created.append(records.save(Kept(job_path(job.id), job, None), job))
     gate.name_probe([*unfinished, *(kept.value for kept in created)])

@@ -32,15 +32,16 @@ def room_for(turn: Turn, job: Job) -> Kept[Budget] | None:
     return kept
 
 
-def reserve_job(turn: Turn, job: Job) -> bool:
-    """Reserve a job and its worst case; False when there is no room for it."""
-    kept = room_for(turn, job)
-    if kept is None:
-        return False
-    reserved = {**kept.value.reserved, job.id: _worst(turn, job)}
-    after = replace(kept.value, jobs=kept.value.jobs + 1, reserved=reserved)
+def reserve_job(turn: Turn, job: Job, kept: Kept[Budget], backfill: bool) -> None:
+    """Reserve a job and its worst case in the budget that has room for it."""
+    before = kept.value
+    after = replace(
+        before,
+        jobs=before.jobs + 1,
+        backfill=before.backfill + backfill,
+        reserved={**before.reserved, job.id: _worst(turn, job)},
+    )
     turn.deployment.records.save(kept, after)
-    return True
 
 
 def _worst(turn: Turn, job: Job) -> int:

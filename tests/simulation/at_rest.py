@@ -29,7 +29,7 @@ from tests.simulation.spend import day_without_room
 from tests.simulation.world import World
 
 FOUND = ("Medium", "High")
-REQUESTS_A_TURN = 850
+REQUESTS_A_TURN = 700
 """A turn's 45 seconds are over after some 500, as quickly as requests are answered here."""
 UNDERWAY = timedelta(hours=1)
 """The longest stall: so old may be what a turn read before it wrote."""
