@@ -97,6 +97,15 @@ def test_a_hunt_has_its_page(tmp_path: Path) -> None:
     assert "[Rare \\| beacons](rare.md)" in pages["README.md"]
 
 
+def test_a_page_ends_with_what_was_measured(tmp_path: Path) -> None:
+    _pair(tmp_path, docs_hunts.HEADINGS)
+    (tmp_path / "rare.md").write_text("## Measured\n\nNothing.\n", encoding="utf-8")
+
+    assert docs_hunts.hunt_pages(tmp_path, tmp_path)["rare.md"].endswith(
+        "\n\n## Measured\n\nNothing.\n"
+    )
+
+
 def test_a_hunt_that_hides_its_blind_spots_has_none(tmp_path: Path) -> None:
     _pair(tmp_path, tuple(name for name in docs_hunts.HEADINGS if name != "Blind spots"))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks.beacons import hunt, notebook, people, report, rita, scoring
+from benchmarks.beacons import hunt, notebook, people, picture, report, rita, scoring
 from benchmarks.beacons.scoring import Outcome, Scores, Truth
 from benchmarks.beacons.world import make_world
 from benchmarks.sessions import spark_session
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FIRST_TUNING_SEED = 1_000
 """Seeds from here on fix thresholds and are never published; those below are."""
 THRESHOLDS = Path(__file__).with_name("thresholds.json")
-AS_IS, RANKED = "as is", "ranked"
+HUNT = "hunt, Medium"
 T = TypeVar("T")
 
 
@@ -59,14 +59,14 @@ def judge(session: SparkSession, seed: int, scratch: Path) -> Judged:
     done.cost["hunt"] = done.cost["hunt"][0], done.cost["hunt"][1] + found.cpu_seconds
     done.findings = found
     by_pair = {key: one.score for key, one in found.by_pair.items()}
-    done.scores["hunt, Medium"] = done.scores["hunt, ranked"] = by_pair
+    done.scores[HUNT] = done.scores["hunt, ranked"] = by_pair
     return done
 
 
 def thresholds() -> Mapping[str, float]:
     """Detector -> least score that counts: its own, or the one fixed on the tuning seeds."""
     fixed: Mapping[str, float] = json.loads(THRESHOLDS.read_text("utf-8"))["thresholds"]
-    return {"notebook, as is": 1.0, "hunt, Medium": hunt.spec().severity[hunt.FOUND], **fixed}
+    return {"notebook, as is": 1.0, HUNT: hunt.spec().severity[hunt.FOUND], **fixed}
 
 
 def tune(seeds: Sequence[Judged], numbers: Sequence[int], rate: float) -> None:
@@ -91,6 +91,21 @@ def outcomes(seeds: Sequence[Judged]) -> Mapping[str, Outcome]:
     }
 
 
+def by_calls(seeds: Sequence[Judged]) -> dict[str, dict[str, float]]:
+    """Detector -> bracket of an implant's connections -> recall."""
+    limits = thresholds()
+    counted = {
+        name: scoring.total(
+            scoring.by_calls(one.there, one.scores[name], limits[name]) for one in seeds
+        )
+        for name in seeds[0].scores
+    }
+    return {
+        name: {calls: one.recall(calls) for calls in scoring.CALLS.values() if calls in one.planted}
+        for name, one in counted.items()
+    }
+
+
 def mean_cost(seeds: Sequence[Judged]) -> dict[str, tuple[float, float]]:
     """Step -> mean seconds of wall and of CPU."""
     return {
@@ -105,6 +120,8 @@ def mean_cost(seeds: Sequence[Judged]) -> dict[str, tuple[float, float]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     given = _parser().parse_args(arguments)
+    if given.picture:
+        picture.needed()
     first = FIRST_TUNING_SEED if given.tune else given.first
     numbers = range(first, first + given.seeds)
     if not given.tune and numbers.stop > FIRST_TUNING_SEED:
@@ -118,9 +135,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.explain:
         made = [(one.there, one.findings) for one in seeds if one.findings is not None]
         print(f"\n{report.reasons(made)}")
+    told = {
+        "seeds": list(numbers),
+        "thresholds": thresholds(),
+        "seconds": cost,
+        "detectors": report.figures(counted),
+        "by_calls": by_calls(seeds),
+        "distribution": scoring.distribution([(one.there, one.scores[HUNT]) for one in seeds]),
+    }
     if given.json:
-        beside = {"seeds": list(numbers), "thresholds": thresholds(), "seconds": cost}
-        report.write(given.json, counted, beside)
+        given.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    if given.picture:
+        picture.draw(told, hunt.spec().severity, given.picture)
     return 0
 
 
@@ -138,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--picture", type=Path, help="draw the figures as PNG; needs matplotlib")
     parser.add_argument("--explain", action="store_true", help="sub-scores of what the hunt misses")
     parser.add_argument("--tune", action="store_true", help="fix thresholds, on tuning seeds")
     parser.add_argument(

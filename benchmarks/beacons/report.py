@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.beacons.hunt import Findings
@@ -93,9 +91,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, outcomes: Outcomes, beside: Mapping[str, Any]) -> None:
-    """Counts and shares as JSON."""
-    told = {
+def figures(outcomes: Outcomes) -> dict[str, Any]:
+    """Counts and shares of each detector, for JSON."""
+    return {
         name: {
             "recall": {kind: one.recall(kind) for kind in one.planted},
             "mean_recall": one.mean_recall,
@@ -105,5 +103,3 @@ def write(path: Path, outcomes: Outcomes, beside: Mapping[str, Any]) -> None:
         }
         for name, one in outcomes.items()
     }
-    text = json.dumps({**beside, "detectors": told}, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")

@@ -23,6 +23,9 @@ PER = 10_000
 BACKGROUND = "background"
 NEGATIVES = (BACKGROUND, "hard")
 """Kinds whose false positives fix a threshold: what has no clock."""
+CALLS = {0: "under 8", 8: "8-15", 16: "16-49", 50: "50-199", 200: "200 or more"}
+"""Least connections of an implant -> name of its bracket."""
+BINS = 20
 BRACKETS = ((3, 5), (6, 14), (15, 1_000_000))
 """Shared services by how many hosts have the software."""
 
@@ -35,6 +38,8 @@ class Truth:
     """(class, number) -> its pairs."""
     kinds: Mapping[int, str]
     """Scored pair that is no implant's -> its kind."""
+    calls: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """(class, number) -> its connections, to all its places, as the log has them."""
 
 
 def truth(world: World) -> Truth:
@@ -47,7 +52,10 @@ def truth(world: World) -> Truth:
             implants.setdefault((label.name, label.number), []).append(key)
     enough = keys[counts >= LEAST_EVENTS].tolist()
     kinds = {key: _kind(world.labels.get(key), hosts) for key in enough}
-    return Truth(implants, {key: kind for key, kind in kinds.items() if kind != "implant"})
+    events = dict(zip(keys.tolist(), counts.tolist(), strict=True))
+    calls = {one: sum(events.get(key, 0) for key in pairs) for one, pairs in implants.items()}
+    harmless = {key: kind for key, kind in kinds.items() if kind != "implant"}
+    return Truth(implants, harmless, calls)
 
 
 def _kind(label: Label | None, hosts: Mapping[str, int]) -> str:
@@ -110,6 +118,38 @@ def outcome(there: Truth, scores: Scores, threshold: float) -> Outcome:
     found = Counter(name for (name, _), keys in there.implants.items() if flagged & set(keys))
     wrong = Counter(kind for key, kind in there.kinds.items() if key in flagged)
     return Outcome(found, planted, wrong, Counter(there.kinds.values()))
+
+
+def by_calls(there: Truth, scores: Scores, threshold: float) -> Outcome:
+    """Implants found and planted by their connections, a name of `CALLS` for each bracket.
+
+    Poisson does not count, nor do those whose pair has a person's connections beside theirs.
+    """
+    flagged = {key for key, score in scores.items() if score >= threshold}
+    counting = [one for one in there.implants if _is_alone(*one)]
+    brackets = {one: _calls(there.calls[one]) for one in counting}
+    found = Counter(brackets[one] for one in counting if flagged & set(there.implants[one]))
+    return Outcome(found, Counter(brackets.values()))
+
+
+def _is_alone(name: str, _number: int) -> bool:
+    return KINDS[name].in_mean and not KINDS[name].behind_site
+
+
+def _calls(count: int) -> str:
+    return next(name for least, name in reversed(CALLS.items()) if count >= least)
+
+
+def distribution(seeds: Iterable[tuple[Truth, Scores]]) -> dict[str, list[int]]:
+    """Kind -> pairs (of implants: each one's best pair) by their score, in `BINS` equal steps."""
+    scores: dict[str, list[float]] = {}
+    for there, said in seeds:
+        for key, kind in there.kinds.items():
+            scores.setdefault(kind, []).append(said.get(key, 0.0))
+        best = [max(said.get(key, 0.0) for key in keys) for keys in there.implants.values()]
+        scores.setdefault("implant", []).extend(best)
+    edges = np.linspace(0, 1, BINS + 1)
+    return {kind: np.histogram(values, edges)[0].tolist() for kind, values in scores.items()}
 
 
 def total(outcomes: Iterable[Outcome]) -> Outcome:

@@ -7,7 +7,16 @@ import pytest
 
 from benchmarks.beacons import notebook, report, rita
 from benchmarks.beacons.events import WINDOW, Events, calls, concat, pair_key
-from benchmarks.beacons.scoring import Outcome, Truth, bracket, outcome, threshold_at, total
+from benchmarks.beacons.scoring import (
+    Outcome,
+    Truth,
+    bracket,
+    by_calls,
+    distribution,
+    outcome,
+    threshold_at,
+    total,
+)
 
 INSIDE = range(3_000, 4_000)
 C2 = int(pair_key(1, 9_000, 443))
@@ -99,6 +108,7 @@ def test_repeated_seconds_count_once_and_four_are_too_few() -> None:
 THERE = Truth(
     implants={("fixed", 0): [1], ("fixed", 1): [2, 3], ("Poisson", 0): [4]},
     kinds={10: "background", 11: "background", 12: "hard", 13: "shared by 3-5 hosts"},
+    calls={("fixed", 0): 7, ("fixed", 1): 8, ("Poisson", 0): 100},
 )
 
 
@@ -116,6 +126,24 @@ def test_seeds_add_up() -> None:
     assert (both.recall("fixed"), both.recall("Poisson")) == (0.75, 0.5)
     assert both.scored == {"background": 4, "hard": 2, "shared by 3-5 hosts": 2}
     assert total([]) == Outcome()
+
+
+def test_implants_are_told_by_their_connections_too() -> None:
+    crowd = Truth({("browsing 1 times", 0): [5]}, {}, {("browsing 1 times", 0): 500})
+    both = total(by_calls(there, {1: 0.2, 3: 0.9, 4: 0.9, 5: 0.9}, 0.5) for there in (THERE, crowd))
+    assert both.planted == {"under 8": 1, "8-15": 1}  # neither Poisson nor a person's site
+    assert (both.recall("under 8"), both.recall("8-15")) == (0.0, 1.0)
+
+
+def test_scores_are_counted_in_steps_by_kind() -> None:
+    made = distribution([(THERE, {1: 0.62, 2: 0.99, 3: 0.6, 11: 1.0})])
+    steps = {kind: np.repeat(range(20), counts).tolist() for kind, counts in made.items()}
+    assert steps == {
+        "implant": [0, 12, 19],  # the best of its pairs
+        "background": [0, 19],
+        "hard": [0],
+        "shared by 3-5 hosts": [0],
+    }
 
 
 def test_a_threshold_lets_through_what_the_rate_allows() -> None:
