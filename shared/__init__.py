@@ -7,7 +7,8 @@ intake            marks and listings -> what each day of each table holds
 gaps              slots that nobody judged, and why
 schedule          what changed + the clock -> runs that are due
 runs              the two state machines: run and job
-jobs              runs that are due -> a plan -> one Spark job, watched to its end
+grouping          runs that are due -> the jobs they share
+jobs              a job -> its plan, its one POST, watched to its end
 pools             the pause, the pool's breaker: may a job go out?
 spend             what a job may cost, reserved before it is there
 copies            what a job copied and merged -> the days (merges: which folders count)

@@ -27,6 +27,7 @@ TEXT = 300
 PAUSES = 3
 """A table is dark after so many times its usual pause, if that is longer than the setting."""
 COLUMNS_MOST = 10
+DOCUMENTS_MOST = 10
 SILENT_HOURS = 2
 """In so many different hours sweeps alone found blobs before events are called missing."""
 
@@ -202,6 +203,29 @@ def events_missing(arrivals: Arrivals) -> list[Alarm]:
     ]
 
 
+def lake_unseen(last: datetime | None, now: datetime, bound: timedelta) -> list[Alarm]:
+    """The exports were not listed for longer than `bound`; `last`: the last listing, None: never.
+
+    Until the first one nothing starts.
+    """
+    if last is not None and now - last <= bound:
+        return []
+    reason = f"not listed since {last:%Y-%m-%d %H:%M} UTC" if last else "never listed"
+    mend = "look for `sweep` in the log, and at the app's role on the exports account"
+    return [Alarm("LakeUnseen", "exports", last or now, reason, mend)]
+
+
+# --- what the ledger holds ------------------------------------------------------------------------
+
+
+def unusable(documents: Mapping[str, str], now: datetime) -> list[Alarm]:
+    """Documents of the ledger that cannot be used; path -> why."""
+    return [
+        Alarm("DocumentUnusable", cut(path, 200), now, cut(why), MEND_DOCUMENT)
+        for path, why in sorted(documents.items())[:DOCUMENTS_MOST]
+    ]
+
+
 # --- what a run could read ------------------------------------------------------------------------
 
 
@@ -213,6 +237,7 @@ def of_coverage(run: Run) -> list[Alarm]:
     return [*days, *(_coverage_alarm(run, "ColumnDark", *told, MEND_COLUMN) for told in dark)]
 
 
+MEND_DOCUMENT = "mend the document, or delete it where docs/operations.md says that this is safe"
 MEND_DAY = "look at the table's export of these days; `tidehunt redrive` judges them again"
 MEND_COLUMN = "compare the source's columns with spark/tables: most often one was renamed"
 

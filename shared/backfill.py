@@ -19,9 +19,10 @@ from shared.classes import is_backfill, quarter
 from shared.deployment import Turn
 from shared.errors import BadInput, Conflict, TidehuntError, Transient
 from shared.fills import ENDED, STARTS_BY_ITSELF, fillable, open_fills
+from shared.grouping import RUNS_A_JOB
 from shared.hunt_specs import tables_of
 from shared.intake import refresh
-from shared.jobs import RUNS_A_JOB, Runs, decide_and_save
+from shared.jobs import Runs, decide_and_save
 from shared.model import RUN_TERMINAL, HuntSpec, Run, Window
 from shared.pauses import paused
 from shared.quarantine import level

@@ -12,9 +12,19 @@ from shared import messages as m
 from shared.classes import within_cap
 from shared.contract import FOUND_SEVERITY, SEVERITIES, day_key
 from shared.deployment import Turn
-from shared.errors import BadInput, Conflict, Rejected, TooLarge
+from shared.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    Missing,
+    Permanent,
+    Rejected,
+    Throttled,
+    TooLarge,
+    Transient,
+)
 from shared.incidents import Evidence, Open, Quiet, Update, Verdict
-from shared.model import Case, HuntSpec, Incident, Run
+from shared.model import Case, HuntSpec, Incident, Json, Run
 from shared.quarantine import level
 from shared.records import Kept
 
@@ -73,23 +83,40 @@ class Cases:
         return kept, incident, verdict
 
     def _open(self, run: Run, kept: Kept[Case], verdict: Open) -> m.CaseSettled:
-        deployment = self.turn.deployment
-        if not _reserve(self.turn, run):
-            return m.CaseSettled(self.turn.now())
-        kept = deployment.records.save(kept, verdict.case)
+        records, now = self.turn.deployment.records, self.turn.now()
+        case, today = verdict.case, day_key(now)
+        if case.counted != today:
+            if not _reserve(self.turn, run):
+                return m.CaseSettled(now)
+            # A crash here counts it again: too much is counted, never too little.
+            case = replace(case, counted=today)
+        kept = records.save(kept, case)
         # A crash here leaves a case that is not opened: the same incident id is created again.
-        try:
-            deployment.incidents.put(
-                run.workspace, verdict.case.incident_id, verdict.properties, None
-            )
-        except Conflict:
-            log.info("incident is there already: %s", verdict.case.incident_id)
-        deployment.records.save(kept, replace(verdict.case, opened=self.turn.now()))
+        self._create(run, case.incident_id, verdict.properties)
+        records.save(kept, replace(case, opened=self.turn.now()))
         return m.CaseSettled(self.turn.now(), opened=1)
+
+    def _create(self, run: Run, incident_id: str, properties: Json) -> None:
+        sink = self.turn.deployment.incidents
+        try:
+            sink.put(run.workspace, incident_id, properties, None)
+        except Conflict as error:
+            if sink.get(run.workspace, incident_id) is None:
+                raise Transient(f"refused, and not there: {error.what}", where=run.id) from error
+            log.info("incident is there already: %s", incident_id)
 
     def _update(
         self, run: Run, kept: Kept[Case], incident: Incident, verdict: Update
     ) -> m.CaseSettled:
+        try:
+            self._write(run, incident, verdict)
+        except (Conflict, Missing) as error:
+            raise Transient(f"it has changed meanwhile: {error.what}", where=incident.id) from error
+        # A crash here adds the same comment under the same id again.
+        self.turn.deployment.records.save(kept, verdict.case)
+        return m.CaseSettled(self.turn.now(), updated=1)
+
+    def _write(self, run: Run, incident: Incident, verdict: Update) -> None:
         sink = self.turn.deployment.incidents
         # Properties first: a comment gives the incident a new ETag.
         if verdict.properties != incident.properties:
@@ -99,9 +126,6 @@ class Cases:
                 sink.comment(run.workspace, incident.id, verdict.comment_id, verdict.comment)
             except Rejected as error:
                 log.warning("no comment on incident %s: %s", incident.id, error)
-        # A crash here adds the same comment under the same id again.
-        self.turn.deployment.records.save(kept, verdict.case)
-        return m.CaseSettled(self.turn.now(), updated=1)
 
 
 def settle_incidents(
@@ -123,7 +147,8 @@ def settle_incidents(
                 return
             decide(cases.settle(run(), one))
         rest = count - len(best) + _unopened(run())
-        if rest or run().counts.withheld:
+        # Rows that are sent again bring none back that a person has deleted.
+        if (rest or run().counts.withheld) and not run().resent:
             _roll_up(turn, run(), spec, rest)
     decide(m.IncidentsSettled(turn.now(), turn.later(settings.readback_seconds)))
 
@@ -163,8 +188,20 @@ def _reserve(turn: Turn, run: Run, beyond: float = 0.0) -> bool:
     return True
 
 
+def _give_back(turn: Turn) -> None:
+    kept = turn.deployment.records.budget(day_key(turn.now()))
+    fewer = max(0, kept.value.incidents - 1)
+    turn.deployment.records.save(kept, replace(kept.value, incidents=fewer))
+
+
 def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
+    sink = turn.deployment.incidents
     key = incidents.incident_id(f"roll-up|{run.workspace}|{run.hunt_guid}|{run.id}", 1)
-    if turn.deployment.incidents.get(run.workspace, key) is None and _reserve(turn, run, ROLL_UPS):
-        properties = incidents.roll_up(run, spec, rest, run.counts.withheld)
-        turn.deployment.incidents.put(run.workspace, key, properties, None)
+    if sink.get(run.workspace, key) is not None or not _reserve(turn, run, ROLL_UPS):
+        return
+    try:
+        sink.put(run.workspace, key, incidents.roll_up(run, spec, rest, run.counts.withheld), None)
+    except (Throttled, Forbidden, Permanent):
+        # It was certainly not opened, and is tried again.
+        _give_back(turn)
+        raise

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import archive, backfill, deliveries, health, intake, jobs, requests, starts
+from shared import archive, backfill, deliveries, grouping, health, intake, jobs, requests, starts
 from shared import contract as c
 from shared.bookkeeping import Claim, Owner
 from shared.classes import is_backfill
@@ -210,13 +210,14 @@ def _start_jobs(turn: Turn) -> None:
         path for kept in active for path in kept.value.runs if kept.value.status == "planned"
     }
     free = {path: kept for path, kept in runs.items() if path not in planned}
-    for kept in jobs.plan_jobs(turn, free, active):
+    for kept in grouping.plan_jobs(turn, free, active):
         if turn.has_room():
             _guarded(kept.value.id, jobs.step_job, turn, kept, free)
 
 
 def _step_runs(turn: Turn, runs: Runs) -> None:
-    for path, kept in sorted(runs.items(), key=lambda one: is_backfill([one[0]])):
+    """Deliver, who has waited longest first: a service that hangs for some keeps nobody back."""
+    for path, kept in sorted(runs.items(), key=lambda one: (is_backfill([one[0]]), _since(one[1]))):
         if kept.value.status in ("delivering", "held") and turn.has_room():
             _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
     ended = [
@@ -227,7 +228,12 @@ def _step_runs(turn: Turn, runs: Runs) -> None:
     # A crash here finds them ended in `active`, and tells them again under the same ids.
     if ended and _guarded("ended runs", health.tell_ended, turn, [kept.value for kept in ended]):
         for kept in ended:
-            _guarded(kept.value.id, _put_away, turn, kept)
+            if turn.has_room():
+                _guarded(kept.value.id, _put_away, turn, kept)
+
+
+def _since(kept: Kept[Run]) -> datetime:
+    return kept.value.next_at or kept.value.since
 
 
 def _put_away(turn: Turn, kept: Kept[Run]) -> None:

@@ -12,8 +12,8 @@ from shared import schedule
 from shared.deployment import Deployment
 from shared.errors import BadInput
 from shared.fills import hunt_of, slots_left
+from shared.grouping import RUNS_A_JOB
 from shared.hunt_specs import tables_of
-from shared.jobs import RUNS_A_JOB
 from shared.model import HuntSpec, Job, Json, Window
 from shared.records import done_path
 from shared.timeline import Fill

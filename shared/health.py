@@ -16,7 +16,7 @@ from datetime import timedelta
 from shared import alarms, arrivals, health_rows, pools, spend
 from shared.alarms import Change, Known
 from shared.arrivals import Arrivals
-from shared.bookkeeping import Pause
+from shared.bookkeeping import Pause, Sweeps
 from shared.breaker import is_open
 from shared.contract import day_key
 from shared.deployment import Deployment, Turn
@@ -26,7 +26,7 @@ from shared.health_rows import ended_message
 from shared.messages import Announce
 from shared.model import Job, Json, Run
 from shared.pauses import paused
-from shared.records import MARKS, Kept, done_path, job_path
+from shared.records import MARKS, SWEEPS, Kept, done_path, job_path
 from shared.told import ALARMS, OWED, Alarm, Alarms, Owed
 
 log = logging.getLogger("tidehunt.health")
@@ -115,11 +115,25 @@ def _holding(
     watched = {f"{key}/{t}" for key in deployment.workspaces() for t in deployment.tables()}
     return [
         *_stopped(turn, pause),
+        *_blind(turn),
         *alarms.held(runs),
         *alarms.late_runs(going, now, late + timedelta(seconds=settings.coalesce_seconds)),
         *alarms.late_hunts(seen, busy, now, timedelta(seconds=settle), late),
         *alarms.dark_tables(heard, watched, now, timedelta(seconds=settings.dark_seconds)),
         *(alarms.events_missing(heard) if settings.events == "expected" else ()),
+    ]
+
+
+def _blind(turn: Turn) -> list[Alarm]:
+    """What the control plane cannot see: the lake, and documents of its own."""
+    records, settings, now = turn.deployment.records, turn.deployment.settings, turn.now()
+    sweeps = records.the_one(Sweeps(), SWEEPS)
+    bound = timedelta(seconds=settings.late_seconds + settings.sweep_seconds)
+    # The first turns of a deployment have not come to it yet.
+    known = sweeps is not None and turn.last_beat is not None
+    return [
+        *(alarms.lake_unseen(sweeps.value.recent, now, bound) if sweeps and known else ()),
+        *alarms.unusable(records.quarantine.met, now),
     ]
 
 

@@ -118,13 +118,15 @@ def _lesson_stands(found: Incident | None) -> bool:
 
 
 def _open(case: Case, generation: int, evidence: Evidence, spec: HuntSpec) -> Open:
+    name = incident_id(case.key, generation)
     opened = replace(
         case,
         generation=generation,
-        incident_id=incident_id(case.key, generation),
+        incident_id=name,
         severity=str(evidence.finding["Severity"]),
         evidence=evidence.name,
         opened=None,
+        counted=case.counted if case.incident_id == name else "",
         quiet_until=None,
         learned_from="",
     )

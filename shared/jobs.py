@@ -1,29 +1,23 @@
-"""Waiting runs -> a job -> its one POST -> watched to its end. Every step saves, then acts."""
+"""A job -> its one POST -> watched to its end, with its runs. Every step saves, then acts."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection
 from datetime import timedelta
 
-from shared import archive, pools, schedule, spend
 from shared import messages as m
-from shared.classes import backfill_may, is_backfill
+from shared import pools, spend
 from shared.copies import record_copies
 from shared.deployment import Turn
 from shared.errors import OutcomeUnknown, Permanent, Throttled, TidehuntError, Transient
-from shared.manifests import read_manifest, spared
+from shared.manifests import read_manifest, spared, told_trouble
 from shared.model import EngineJob, Job, Run
 from shared.plans import job_request, why_unplannable, write_plan
 from shared.records import JOBS, Kept, done_path, job_path
 from shared.runs import Commands, decide_job, decide_run
 
 log = logging.getLogger("tidehunt.jobs")
-RUNS_A_JOB = (25, 5, 1)
-"""How many runs share a job, by the jobs they have used up: the one that kills it fails alone."""
 JOBS_A_RUN = 3
 DOUBLINGS = 5
 """Of the first wait, at most: a pool that is back is noticed within about half an hour."""
@@ -31,69 +25,6 @@ OVERDUE = 1800.0
 """Seconds beyond its last deadline after which a job that does not end is a person's matter."""
 Runs = dict[str, Kept[Run]]
 """Ledger path -> unfinished run."""
-
-
-def plan_jobs(turn: Turn, runs: Runs, active: Sequence[Kept[Job]]) -> list[Kept[Job]]:
-    """Create jobs for the waiting runs that are due, within the caps; the new jobs."""
-    created: list[Kept[Job]] = []
-    unfinished = [kept.value for kept in active]
-    gate = pools.gate(turn, unfinished)
-    records, now = turn.deployment.records, turn.now()
-    for group in _groups(turn, runs):
-        if len(created) >= gate.room or not turn.has_room():
-            break
-        job = _new_job(turn, runs, group)
-        # Before its runs are looked at: on a day without room nothing is read for them each turn.
-        budget = spend.room_for(turn, job)
-        if budget is None:
-            break
-        backfill = is_backfill(group)
-        if backfill and not backfill_may(turn, [*active, *created], budget.value):
-            continue
-        paths = [path for path in group if not archive.take_away(records, runs[path], now)]
-        if not paths:
-            continue
-        job = replace(job, runs=tuple(paths))
-        spend.reserve_job(turn, job, budget, backfill)
-        # A crash here leaves a reservation without a job: too much is counted, never too little.
-        created.append(records.save(Kept(job_path(job.id), job, None), job))
-    gate.name_probe([*unfinished, *(kept.value for kept in created)])
-    return created
-
-
-def _groups(turn: Turn, runs: Runs) -> list[list[str]]:
-    """Waiting runs that share a job: one workspace, newest slot first; backfill last and apart.
-
-    Those that have used up jobs come after those that have not: a job for many before one each.
-    """
-    waiting: dict[tuple[bool, str, int], Runs] = defaultdict(dict)
-    for path, kept in runs.items():
-        if kept.value.status == "waiting":
-            used = min(kept.value.attempt, len(RUNS_A_JOB) - 1)
-            waiting[is_backfill([path]), kept.value.workspace, used][path] = kept
-    groups: list[list[str]] = []
-    for (*_, used), group in sorted(waiting.items(), key=lambda one: (one[0][0], one[0][2])):
-        starts = {path: kept.value.next_at or kept.value.created for path, kept in group.items()}
-        due = schedule.shares(starts, turn.now())
-        due.sort(key=lambda path: group[path].value.slot.end, reverse=True)
-        most = RUNS_A_JOB[used]
-        groups.extend(due[n : n + most] for n in range(0, len(due), most))
-    return groups
-
-
-def _new_job(turn: Turn, runs: Runs, paths: Sequence[str]) -> Job:
-    now = turn.now()
-    digest = hashlib.sha256("|".join([*paths, now.isoformat()]).encode()).hexdigest()[:8]
-    first = runs[paths[0]].value
-    return Job(
-        id=f"job-{now:%Y%m%d%H%M%S}-{digest}",
-        workspace=first.workspace,
-        runs=tuple(paths),
-        status="planned",
-        since=now,
-        created=now,
-        cores=turn.deployment.settings.job_cores,
-    )
 
 
 def step_job(turn: Turn, kept: Kept[Job], runs: Runs) -> None:
@@ -234,11 +165,16 @@ def _why_stop(turn: Turn, job: Job, runs: Runs) -> str:
 
 
 def _abandoned(turn: Turn, job: Job, runs: Runs) -> bool:
-    """True when all its runs are cancelled or gone elsewhere, and none has its results."""
+    """True when all its runs are cancelled or gone elsewhere, and none has its results.
+
+    A run that cannot be read is not known to be either.
+    """
     if any(runs[path].value.job == job.id for path in job.runs if path in runs):
         return False
-    ids = [path.rsplit("/", 1)[-1].removesuffix(".json") for path in job.runs]
-    ended = turn.deployment.records.usable(Run, map(done_path, ids))
+    ids = [path.rsplit("/", 1)[-1].removesuffix(".json") for path in job.runs if path not in runs]
+    ended = list(turn.deployment.records.usable(Run, map(done_path, ids)))
+    if len(ended) < len(ids):
+        return False
     return not any(one.value.job == job.id and one.value.status != "cancelled" for one in ended)
 
 
@@ -311,7 +247,8 @@ def _gone(turn: Turn, job: Job, run: Run) -> m.Event:
     used = job.engine_id is not None and not queued_only and job.outcome != "lost"
     before = run.attempt - 1 if used else run.unused
     wait = retry * 2 ** min(max(0, before), DOUBLINGS)
-    reason = f"job {job.id} {job.outcome or job.status} without results: {job.reason}".strip(": ")
+    why = told_trouble(turn.deployment.results, job.id, run.id) or job.reason
+    reason = f"job {job.id} {job.outcome or job.status} without results: {why}".strip(": ")
     return m.JobGone(turn.now(), reason, turn.later(wait), JOBS_A_RUN, used)
 
 
@@ -330,10 +267,13 @@ def rescue(turn: Turn, runs: Runs, active: Collection[str]) -> None:
 
 
 def look_for_manifest(turn: Turn, runs: Runs, path: str) -> bool:
-    """Let a run know that its results are complete; True when they are."""
+    """Let a run know that its results are complete; True when they are.
+
+    What a job could not do, but another may, counts as no results: its end brings the other.
+    """
     run = runs[path].value
     manifest = read_manifest(turn.deployment.results, run.job or "", run.id)
-    if manifest is None:
+    if manifest is None or manifest.passing:
         return False
     if manifest.error:
         decide_and_save(turn, runs, path, m.HuntFailed(turn.now(), manifest.error))

@@ -32,6 +32,8 @@ class Manifest:
     code_hash: str
     coverage: Json
     error: str = ""
+    passing: bool = False
+    """The error may pass, as that of a storage that did not answer: another job may go on."""
 
 
 def spared(path: str, look: Callable[..., bool], *arguments: object) -> bool | None:
@@ -65,13 +67,24 @@ def read_manifest(results: ResultLake, job_id: str, run_id: str) -> Manifest | N
         return None
 
 
+def told_trouble(results: ResultLake, job_id: str, run_id: str) -> str:
+    """What a job said that it could not do for a run; "" when it said nothing that can be read."""
+    try:
+        manifest = read_manifest(results, job_id, run_id)
+    except Exception as error:
+        log.warning("%s: its manifest is not read again: %s", run_id, error)
+        return ""
+    return manifest.error if manifest else ""
+
+
 def parse_manifest(content: bytes, job_id: str, run_id: str) -> Manifest:
     """A manifest's content, checked. ValueError, KeyError or TypeError when it cannot be used."""
     body = json.loads(content)
     if body["schema"] != c.MANIFEST_SCHEMA or (body["job_id"], body["run_id"]) != (job_id, run_id):
         raise ValueError("it belongs to another schema, job or run")
     if body["status"] == "failed":
-        return Manifest((), 0, 0, str(body["code_hash"])[:64], {}, _reason(body.get("error")))
+        reason, passing = _reason(body.get("error")), body.get("passing") is True
+        return Manifest((), 0, 0, str(body["code_hash"])[:64], {}, reason, passing)
     if body["status"] != "succeeded":
         raise ValueError(f"unknown status {str(body['status'])[:40]!r}")
     parts = [(str(part["name"]), _size(part["rows"])) for part in body["parts"]]

@@ -272,6 +272,8 @@ class Case:
     evidence: str = ""
     """FindingId and content hash of the newest evidence written."""
     opened: datetime | None = None
+    counted: str = ""
+    """UTC day in whose budget its incident is counted, as `yyyymmdd`."""
     quiet_until: datetime | None = None
     learned_from: str = ""
 

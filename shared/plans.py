@@ -26,6 +26,8 @@ EXECUTOR_BYTES = 20_000_000_000
 """JSON of a job's windows for each executor: a guess, not measured on a pool."""
 COPIED_BYTES = 5
 """Bytes of JSON that count as one where they are copied: reading is cheap, hunting is not."""
+LISTED_MOST = 1_200
+"""Days of tables that a run may look back at: to list them takes about two minutes of a turn."""
 MARGIN = timedelta(hours=1)
 """So long after the last job that may read them has ended, left folders are removed."""
 
@@ -46,7 +48,9 @@ def write_plan(turn: Turn, job: Job, runs: Sequence[Run]) -> int:
     is_first = all(run.attempt <= 1 for run in runs)
     worth = executors_for(plan["tables"]) if is_first else settings.executors
     executors = min(worth, settings.executors)
-    return settings.driver_cores + executors * settings.executor_cores
+    cores = settings.driver_cores + executors * settings.executor_cores
+    # Never more than was reserved, whatever the settings have become since.
+    return min(job.cores or cores, cores)
 
 
 def executors_for(tables: Json) -> int:
@@ -99,7 +103,15 @@ def why_unplannable(deployment: Deployment, run: Run) -> str:
         _run(deployment, run)
     except (Permanent, BadInput) as error:
         return str(error)
-    return ""
+    spec = deployment.hunt(run.hunt)
+    days, tables = c.days_between(run.window.start, run.window.end), tables_of(spec) if spec else ()
+    if len(days) * len(tables) <= LISTED_MOST:
+        return ""
+    exported = len(set(tables) & set(deployment.exports.tables()))
+    if len(days) * exported <= LISTED_MOST:
+        return ""
+    asked = f"{len(days)} days of {exported} tables are more than {LISTED_MOST} days to list"
+    return f"{asked}: abandon the run, and ask for fewer days at a time"
 
 
 def _run(deployment: Deployment, run: Run) -> Json:

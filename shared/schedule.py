@@ -249,16 +249,21 @@ def unjudged(record: HuntRecord, run_id: str, slot: Window, reason: str) -> Hunt
     return gaps.declare(record, [slot], reason)
 
 
+def passed_over(record: HuntRecord, item: Due) -> list[Window]:
+    """Slots without data, as far as is known, between what was judged so far and a newer slot."""
+    if record.watermark is None:
+        return []
+    return [
+        slot_window(key)
+        for key in _keys_between(item.key, record.watermark, item.slot.start)
+        if not pending(record.slots.get(key, Slot())) and record.slots.get(key, Slot()).revision < 0
+    ]
+
+
 def _passed_over(record: HuntRecord, item: Due) -> list[Gap]:
     """The gaps between what was judged so far, or the oldest data, and a newer slot."""
     if record.watermark is not None:
-        missing = [
-            slot_window(key)
-            for key in _keys_between(item.key, record.watermark, item.slot.start)
-            if not pending(record.slots.get(key, Slot()))
-            and record.slots.get(key, Slot()).revision < 0
-        ]
-        return [Gap(window.start, window.end, NO_DATA) for window in missing]
+        return [Gap(one.start, one.end, NO_DATA) for one in passed_over(record, item)]
     older = [slot_window(key).start for key, slot in record.slots.items() if slot.changed]
     first = min(older, default=item.slot.start)
     return [Gap(first, item.slot.start, FIRST_START)] if first < item.slot.start else []

@@ -16,7 +16,7 @@ from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.hunt_specs import parameters, tables_of
-from shared.intake import refresh
+from shared.intake import OLDEST_MARK, refresh
 from shared.model import HuntSpec, Run
 from shared.pauses import paused
 from shared.quarantine import level
@@ -25,6 +25,9 @@ from shared.schedule import Due
 from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.starts")
+UNFINISHED_MOST = 25
+"""Runs of a hunt in a workspace that are under way at one time, as many as share a job: while
+nothing is taken from us a turn's reading would grow until it has room for nothing else."""
 
 
 def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, HuntRecord]]) -> None:
@@ -46,10 +49,20 @@ def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, Hunt
             try:
                 record = _start_slots(turn, spec, workspace, busy, idle=bool(lacks))
                 seen.extend([] if lacks else [(spec, record)])
+                continue
             except TidehuntError as error:
                 log.log(level(error), "hunt %s in %s: %s", spec.module, workspace, error)
             except Exception:
                 log.exception("hunt %s in %s: unexpected", spec.module, workspace)
+            # What cannot start is late before long, which only its time line tells.
+            seen.extend([] if lacks else _as_it_is(turn, spec, workspace))
+
+
+def _as_it_is(turn: Turn, spec: HuntSpec, workspace: str) -> list[tuple[HuntSpec, HuntRecord]]:
+    try:
+        return [(spec, turn.deployment.records.hunt(spec.guid, workspace).value)]
+    except TidehuntError:
+        return []  # one that cannot be used has an alarm of its own
 
 
 def _start_slots(
@@ -59,13 +72,17 @@ def _start_slots(
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
         known = deployment.records.save(known, _acquainted(turn, spec, workspace, known.value))
-    kept, due = known, [] if idle else _due_of(turn, spec, known.value, busy)
+    room = UNFINISHED_MOST - sum(slot.run in busy for slot in known.value.slots.values())
+    kept, due = known, [] if idle or room <= 0 else _due_of(turn, spec, known.value, busy)
     if due:
         # Events may be lost and a sweep may have met a landing half way: look before spending.
         _look_again(turn, spec, workspace, due)
         kept = deployment.records.hunt(spec.guid, workspace)
     record = young = schedule.forget(kept.value, now)
-    for item in _due_of(turn, spec, record, busy) if due else ():
+    due = _due_of(turn, spec, record, busy)[:room] if due else []
+    if due:
+        record = _heard_of(turn, spec, workspace, record, due[0])
+    for item in due:
         if not turn.has_room() or not reserve_run(turn, spec, workspace):
             break
         run = live_run(turn, spec, workspace, item)
@@ -97,6 +114,26 @@ def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) 
             log.log(level(error), "a day is left out: %s", error)
             continue
         record = schedule.touch(spec, record, landed, now)
+    return record
+
+
+def _heard_of(
+    turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord, newest: Due
+) -> HuntRecord:
+    """Look at the days before slots are called empty: what landed while the time line could not be
+    used was told to nobody."""
+    now = turn.now()
+    empty = [one for one in schedule.passed_over(record, newest) if one.end > now - OLDEST_MARK]
+    keys = {schedule.key_of(one) for one in empty}
+    days = sorted({day for one in empty for day in c.days_between(one.start, one.end)})
+    for table, day in itertools.product(tables_of(spec), days):
+        try:
+            landed = turn.deployment.records.day(workspace, table, day).value.hours
+        except BadInput as error:
+            log.log(level(error), "a day is left out: %s", error)
+            continue
+        hours = [hour for hour in landed if schedule.slot_key(spec, hour) in keys]
+        record = schedule.touch(spec, record, hours, now) if hours else record
     return record
 
 

@@ -22,6 +22,8 @@ Kind = Literal[
     "ColumnDark",
     "DayMissing",
     "EventsMissing",
+    "LakeUnseen",
+    "DocumentUnusable",
 ]
 
 

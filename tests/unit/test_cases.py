@@ -10,7 +10,16 @@ import pytest
 
 from shared import messages as m
 from shared.cases import Cases, settle_incidents
-from shared.errors import BadInput, OutcomeUnknown, Rejected, Transient
+from shared.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    Missing,
+    OutcomeUnknown,
+    Rejected,
+    Throttled,
+    Transient,
+)
 from shared.incidents import Evidence, incident_id
 from shared.model import HuntSpec, Run
 from shared.records import case_path
@@ -223,3 +232,79 @@ def test_the_roll_up_is_opened_once_even_after_a_crash() -> None:
     home.wire.hook = lambda *_: None
     assert settle_all(home, [evidence()]).step == "read-back"
     assert "1 more in one run" in the_incident(home).properties["title"]
+
+
+# --- what Sentinel does not take now --------------------------------------------------------------
+
+
+def counted(home: House, day: str = "20260310") -> int:
+    return home.deployment.records.budget(day).value.incidents
+
+
+@pytest.mark.parametrize("error", [Forbidden("403"), Throttled("429"), Transient("503")])
+def test_an_incident_that_is_not_taken_is_counted_once_a_day(home: House, error: Exception) -> None:
+    home.wire.hook = refuse("incidents.put", error)
+    for _ in range(3):
+        with pytest.raises(Transient):
+            settle(home, evidence())
+    assert counted(home) == 1
+    home.clock.forward(86_400)
+    home.wire.hook = lambda *_: None
+    assert settle(home, evidence()) == (1, 0, 0)
+    # What may have been opened on either day is counted on both.
+    assert (counted(home), counted(home, "20260311")) == (1, 1)
+    assert settle(home, evidence("b2")) == (0, 1, 0)
+    assert counted(home, "20260311") == 1
+
+
+def test_each_generation_is_counted(home: House) -> None:
+    settle(home, evidence("a1"))
+    home.incidents.change(
+        WORKSPACE, the_incident(home).id, status="Closed", classification="TruePositive"
+    )
+    assert settle(home, evidence("b2")) == (1, 0, 0)
+    assert counted(home) == 2
+
+
+@pytest.mark.parametrize("error", [Forbidden("403"), Throttled("429")])
+def test_a_roll_up_that_is_refused_is_not_counted(error: Exception) -> None:
+    home = house.build(incidents_a_run="0")
+    home.wire.hook = refuse("incidents.put", error)
+    for _ in range(3):
+        with pytest.raises(Transient):
+            settle_all(home, [evidence()])
+    assert counted(home) == 0
+    home.wire.hook = lambda *_: None
+    assert settle_all(home, [evidence()]).step == "read-back"
+    assert counted(home) == 1
+
+
+def test_rows_that_are_sent_again_bring_no_deleted_roll_up_back() -> None:
+    home = house.build(incidents_a_run="0")
+    settle_all(home, [evidence()])
+    home.incidents.remove(WORKSPACE, the_incident(home).id)
+    settle_all(home, [evidence()], a_run(resent=1))
+    assert home.incidents.incidents == {}
+
+
+def test_a_conflict_about_an_incident_that_is_not_there_is_no_incident(home: House) -> None:
+    home.wire.hook = refuse("incidents.put", Conflict("409: try again"))
+    with pytest.raises(Transient, match="409"):
+        settle(home, evidence())
+    home.wire.hook = lambda *_: None
+    assert settle(home, evidence()) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("operation", "error"),
+    [("incidents.put", Conflict("412")), ("incidents.comment", Missing("404"))],
+)
+def test_an_incident_that_changes_under_us_is_looked_at_again(
+    home: House, operation: str, error: Exception
+) -> None:
+    settle(home, evidence("a1", Severity="Medium"))
+    home.wire.hook = refuse(operation, error)
+    with pytest.raises(Transient, match="changed meanwhile"):
+        settle(home, evidence("b2", Severity="High"))
+    home.wire.hook = lambda *_: None
+    assert settle(home, evidence("b2", Severity="High")) == (0, 1, 0)

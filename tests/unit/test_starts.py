@@ -25,7 +25,7 @@ from tests.unit.house import (
     hours_of_days,
     spec,
 )
-from tests.unit.time_line import faults, gaps_of
+from tests.unit.time_line import faults, gaps_of, record_of
 
 PLACE = c.workspace_key(WORKSPACE)
 THRESHOLD = Param("threshold", 0.7, 0.0, 1.0)
@@ -251,3 +251,46 @@ def test_a_crash_after_saving_the_run_finds_it_again_by_its_id(home: House) -> N
     home.tick()
     assert home.deployment.records.hunt(GUID, WORKSPACE).value.watermark is not None
     assert home.ledger.contents()[saved] == before
+
+
+# --- what was missed ------------------------------------------------------------------------------
+
+
+def test_runs_of_a_hunt_under_way_are_bounded_and_the_newest_come_first() -> None:
+    home = house.build(
+        [spec(slot="hour")], settle_seconds="0", coalesce_seconds="0", readback_seconds="0",
+        runs_a_hunt_a_day="300",
+    )  # fmt: skip
+    home.land(["2026030801"])
+    home.live(1, 60)
+    home.land(hours_of_days("20260308", "20260309"))
+    home.tick(3)
+    begun = sorted(run.slot.start for run in home.runs().values())[1:]
+    newest = day_window("20260309").end - timedelta(hours=1)
+    assert begun == [newest - timedelta(hours=n) for n in reversed(range(25))]
+    home.live(3, 60)
+    assert {run.status for run in home.runs().values()} == {"done"}
+    assert len(home.runs()) == 47 and faults(home) == []  # one lies before the first start
+
+
+def test_what_landed_while_a_time_line_was_broken_is_judged_once_it_is_mended() -> None:
+    home = house.build(
+        [spec(slot="hour")], settle_seconds="0", coalesce_seconds="0", readback_seconds="0"
+    )
+    home.land(["2026030921"])
+    home.live(1, 60)
+    path = f"hunts/{GUID}/{PLACE}.json"
+    whole = home.ledger.peek(path) or b""
+    home.ledger.plant(path, b"{")
+    home.land(["2026030922"])
+    home.live(1, 60)
+    assert len(home.runs()) == 1
+    home.ledger.plant(path, whole)
+    home.live(1, 60)
+    home.land(["2026031000"])
+    home.clock.now = c.hour_start("2026031001")
+    home.live(2, 60)
+    judged = {f"{run.slot.start:%d%H}": run.status for run in home.runs().values()}
+    assert judged == {"0921": "done", "0922": "done", "1000": "done"}
+    gaps = [gap.start for gap in record_of(home).gaps]
+    assert gaps == [c.hour_start("2026030923")]  # it has no data
