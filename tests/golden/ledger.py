@@ -11,23 +11,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from shared import arrivals, fills, pauses, schedule
 from shared import contract as c
 from shared import messages as m
-from shared import schedule
-from shared.bookkeeping import Budget, Claim, Ignored, Recent, Sweeps
+from shared.bookkeeping import (
+    Breaker,
+    Budget,
+    Claim,
+    Ignored,
+    Pause,
+    Recent,
+    Sweeps,
+    Unusable,
+)
 from shared.documents import encode
 from shared.incidents import incident_id
 from shared.model import Case, Cursor, Job, Json, Request, Run
 from shared.ports import Ledger
+from shared.quarantine import UNUSABLE
 from shared.records import RECENT, REQUESTS, SWEEPS, Kept, Records, job_path, mark, run_path
 from shared.requests import Change
 from shared.runs import decide_job, decide_run
-from shared.timeline import DayRecord, Hour, Left, Merged
+from shared.timeline import DayRecord, Fill, Fills, Hour, Left, Merged
+from shared.told import ALARMS, OWED, Alarm, Alarms, Owed
 from tests.memory.storage import MemoryLedger
 from tests.unit.house import TABLE, WORKSPACE, a_finding, a_run, spec
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
-LATER = NOW + timedelta(minutes=1)
+EARLIER, LATER = NOW - timedelta(minutes=10), NOW + timedelta(minutes=1)
 PLACE = c.workspace_key(WORKSPACE)
 LANDED = m.ManifestLanded(NOW, 1, 0, "0f" * 16, {"hours_planned": 24, "hours_missing": []})
 SENT = m.RowsSent(NOW, Cursor(0, 400), 1)
@@ -84,6 +95,10 @@ def _job_id(number: int) -> str:
     return f"job-20260310110000-{number:08x}"
 
 
+def _job_of(hunt: str) -> str:
+    return _job_id(len(RUNS) + list(JOBS).index(hunt))
+
+
 def _run(hunt: str, number: int, job: str | None, events: Sequence[m.Event]) -> Run:
     """The run of a hunt, as it was started, after these events."""
     run = a_run(
@@ -118,14 +133,15 @@ def _save_job(records: Records, hunt: str, number: int, events: Sequence[m.Event
 def _save_the_rest(records: Records) -> None:
     ledger = records.ledger
     ledger.create("owner.json", {"schema": 1, "deployment": "tidehunt"})
-    ledger.create("turn.json", encode(Claim("host-0", NOW, NOW, NOW)))
-    ledger.create(SWEEPS, encode(Sweeps(NOW, NOW, "")))
+    ledger.create("turn.json", encode(Claim("host-0", NOW, NOW, NOW, beat=NOW)))
+    ledger.create(SWEEPS, encode(Sweeps(NOW, NOW, "", (TABLE,))))
     ledger.create(RECENT, encode(Recent((f"20260309-delivered-{PLACE}-r0",))))
     ledger.create("health/ignored.json", encode(Ignored(("auditlogs",))))
     old = Job(_job_id(99), WORKSPACE, (), "ended", NOW, NOW, outcome="succeeded")
     records.finish(records.save(Kept(job_path(old.id), old, None), old), old.id)
     budget = records.budget("20260310")
-    records.save(budget, Budget("20260310", 6, 4_000, 1, {_guid(0): 1}))
+    spent = Budget("20260310", 6, 4_000, 1, {_guid(0): 1}, 30, {_job_of("running"): 60}, 1)
+    records.save(budget, spent)
     day = records.day(WORKSPACE, TABLE, "20260309")
     hour = Hour(1, 2, "f" * 24, "abfss://tables@x/y", "f" * 24, 1)
     merged = Merged("abfss://tables@x/z", {"2026030901": "f" * 24})
@@ -135,6 +151,8 @@ def _save_the_rest(records: Records) -> None:
     mark(ledger, WORKSPACE, TABLE, "2026030905", NOW)
     _save_case(records)
     _save_requests(ledger)
+    _save_what_waits(ledger)
+    _save_health(ledger)
 
 
 def _save_case(records: Records) -> None:
@@ -160,3 +178,39 @@ def _save_requests(ledger: Ledger) -> None:
         run_id = f"20260309-{hunt}-{PLACE}-r0"
         change = Request(kind, run_id, NOW, reason="a person")
         ledger.put(f"{REQUESTS}{run_id}.{kind}.json", encode(change))
+
+
+def _save_what_waits(ledger: Ledger) -> None:
+    """A pause that is to end, a pool that is tried again, and fills under way and ended."""
+    ledger.create(pauses.PAUSE, encode(Pause(EARLIER, "the pool moves", "a person")))
+    ledger.create(pauses.ASKED, encode(Request("resume", "", NOW, reason="moved", by="a person")))
+    failed = tuple(_job_id(number) for number in (96, 97, 98))
+    tried = Breaker("hunting", failed, EARLIER, EARLIER, EARLIER, "no cores", NOW, 2)
+    ledger.create("pools/hunting.json", encode(replace(tried, probe=_job_of("planned"))))
+    asked = Fill(
+        id=f"20260310-fill-delivered-{PLACE}-00000001",
+        hunt="delivered",
+        hunt_guid=_guid(list(RUNS).index("delivered")),
+        workspace=WORKSPACE,
+        start=c.day_start("20260307"),
+        end=c.day_start("20260309"),
+        asked=NOW,
+    )
+    ledger.create(f"{fills.FILLS}{asked.id}.json", encode(asked))
+    ended = replace(asked, id=asked.id[:-1] + "0", incidents=True, left=asked.start, started=1)
+    ended = replace(ended, empty=1, judged=1, reason="cancelled: enough", cancelled="enough")
+    ledger.create(fills.ENDED, encode(Fills((ended,))))
+
+
+def _save_health(ledger: Ledger) -> None:
+    """What came, what stands still, what nobody took yet, and what cannot be used."""
+    came = arrivals.heard(arrivals.Arrivals(), NOW, told=2, found=1)
+    for hour in ("2026030901", "2026030905"):
+        came = arrivals.came(came, f"{PLACE}/{TABLE}", [hour], NOW)
+    ledger.create(arrivals.PATH, encode(came))
+    dark = Alarm("TableDark", f"{PLACE}/auditlogs", EARLIER, "silent", "look", PLACE, "ended", NOW)
+    ledger.create(ALARMS, encode(Alarms({dark.name: dark})))
+    row = {"RowId": "row-0", "Kind": "RunEnded", "Status": "done"}
+    message = m.Announce("event-0", "Tidehunt.RunEnded", "runs/0", {"Status": "done"})
+    ledger.create(OWED, encode(Owed((row,), (message,), 3)))
+    ledger.create(UNUSABLE, encode(Unusable({f"days/{PLACE}/{TABLE}/20260308.json": "no JSON"})))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from shared import contract as c
 from shared import http_api
-from shared.documents import decode
+from shared.documents import decode, newest
+from shared.fills import ENDED
 from shared.model import RUN_TERMINAL, EngineJob, Job, JobStatus, Json, Run, RunStatus
-from shared.records import kind_of
-from tests.golden.ledger import NOW
+from shared.records import _KINDS, Kept, Records, kind_of
+from shared.timeline import Fills, HuntRecord
+from tests.golden.ledger import NOW, written
+from tests.memory.storage import MemoryLedger
 from tests.unit.house import TABLE, WORKSPACE, House, a_finding, build, export_path, spec
 
 SETS = sorted((Path(__file__).resolve().parent.parent / "golden").glob("*/ledger.json"))
@@ -27,7 +31,11 @@ def test_there_is_a_set_of_golden_files() -> None:
 
 @pytest.fixture(params=SETS, ids=lambda path: path.parent.name)
 def documents(request: pytest.FixtureRequest) -> dict[str, Json]:
-    loaded: dict[str, Json] = json.loads(request.param.read_text(encoding="utf-8"))
+    return read(request.param)
+
+
+def read(path: Path) -> dict[str, Json]:
+    loaded: dict[str, Json] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
 
 
@@ -67,14 +75,36 @@ def moved_in(documents: dict[str, Json]) -> House:
     return home
 
 
-def test_every_document_loads(documents: dict[str, Json]) -> None:
-    loaded = {kind_of(path) for path, body in documents.items()
-              if (kind := kind_of(path)) and decode(kind, body, path)}  # fmt: skip
-    names = {kind.__name__ for kind in loaded if kind}
-    assert names >= {
-        "Run", "Job", "Request", "HuntRecord", "DayRecord", "Budget", "Case", "Claim", "Owner",
-        "Sweeps", "Recent", "Ignored",
-    }  # fmt: skip
+def test_every_kind_of_document_has_a_golden_one_and_is_in_the_next_set() -> None:
+    kinds = {kind for _, kind in _KINDS}
+    assert {kind_of(path) for one in SETS for path in read(one)} >= kinds
+    assert {kind_of(path) for path in written()} >= kinds
+
+
+def test_time_lines_are_there_in_every_schema() -> None:
+    lines = [
+        body for one in SETS for path, body in read(one).items() if kind_of(path) is HuntRecord
+    ]
+    assert {body["schema"] for body in lines} == set(range(1, newest(HuntRecord) + 1))
+
+
+def test_every_document_loads_and_is_saved_again_as_it_was(documents: dict[str, Json]) -> None:
+    ledger = MemoryLedger()
+    records = Records(ledger)
+    for path, body in documents.items():
+        kind = kind_of(path)
+        if kind is None:
+            continue
+        ledger.plant(path, json.dumps(body).encode())
+        kept: Kept[Any] | None = records.load(kind, path)
+        assert kept is not None
+        ledger.put(path, kept.whole())
+        again: Kept[Any] | None = records.load(kind, path)
+        assert again == replace(kept, etag=ledger.version(path)), path
+        assert again.body is not None and again.body["schema"] == newest(kind)
+        if body["schema"] == newest(kind):
+            assert {**again.body, **body} == again.body, path
+    assert records.quarantine.met == {}
 
 
 def test_runs_and_jobs_are_in_every_status_that_there_was(documents: dict[str, Json]) -> None:
@@ -119,8 +149,21 @@ def test_time_lines_go_on_from_where_they_were(documents: dict[str, Json]) -> No
     home = moved_in(documents)
     home.live(6, 300.0)
     for path, body in documents.items():
-        if path.startswith("hunts/"):
-            after = home.deployment.records.hunt(path.split("/")[1], WORKSPACE).value
-            assert after.watermark is not None
-            assert after.watermark.isoformat() == body["watermark"]
-            assert after.slots["20260309"].revision >= body["slots"]["20260309"]["revision"]
+        if kind_of(path) is HuntRecord:
+            before = decode(HuntRecord, body, path)
+            after = home.deployment.records.hunt(before.hunt_guid, WORKSPACE).value
+            assert after.watermark is not None and after.watermark == before.watermark
+            assert after.slots["20260309"].revision >= before.slots["20260309"].revision >= 0
+
+
+def test_what_waited_goes_on_and_what_was_owed_is_told() -> None:
+    documents = read(SETS[-1])
+    home = moved_in(documents)
+    home.live(6, 300.0)
+    state = http_api.status(home.deployment)[1]
+    assert state["pause"] is None and state["pool"]["breaker"] == "closed"
+    fills = home.deployment.records.load(Fills, ENDED)
+    assert fills is not None and [one.empty for one in fills.value.ended] == [2, 1]
+    assert "row-0" in [row["RowId"] for row in home.health.rows]
+    assert "event-0" in [event[0] for event in home.notifier.events]
+    assert home.documents("health/owed")["health/owed.json"]["lost"] == 3
