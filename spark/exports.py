@@ -36,6 +36,8 @@ EXAMINED_BYTES = 16_000_000
 """JSON whose lines are searched for unknown columns; of more than that, an even sample is."""
 FILE_BYTES = 2_000_000_000
 """JSON that goes into one Parquet file, about 80 MB of it."""
+SLICE_BYTES, SLICE_BYTES_A_CORE = 8_000_000_000, 1_000_000_000
+"""JSON that is copied before it is told of: minutes of work, and enough of it for each core."""
 
 TECHNICAL = T.StructType(
     [
@@ -63,6 +65,20 @@ class Copied:
     blobs: int
 
 
+def slices(stale: Mapping[str, Hour], cores: int) -> list[dict[str, Hour]]:
+    """Stale hours, the newest first, in slices that are copied one after the other."""
+    most = max(SLICE_BYTES, cores * SLICE_BYTES_A_CORE)
+    made: list[dict[str, Hour]] = []
+    held = 0
+    for name, hour in sorted(stale.items(), reverse=True):
+        if not made or held + hour.bytes > most:
+            made.append({})
+            held = 0
+        made[-1][name] = hour
+        held += hour.bytes
+    return made
+
+
 def copy_stale(
     session: SparkSession, lake: Lake, plan: Plan, table: Table, stale: Mapping[str, Hour]
 ) -> list[Copied]:
@@ -70,7 +86,7 @@ def copy_stale(
 
     Hours whose folders are gone by now are left out. Raises whatever Spark raises.
     """
-    folders = _folders(lake, plan, table.name, stale, by_day=is_serial(session)) if stale else []
+    folders = _folders(lake, plan, table.name, stale, by_day=is_serial(session))
     if not folders:
         return []
     lines = read_lines(session, folders, sorted(stale))

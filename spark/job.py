@@ -5,7 +5,8 @@ used, 3 somebody else has started this job, 4 the deadline has passed. With 2 an
 written.
 
     claim.json                 first, created once: a second starter of the same job exits
-    report.json                hours that were copied, days merged, folders lost and removed
+    report.json                hours copied, days merged, folders lost and removed: written again
+                               as the job goes on, so that what is done outlives its end
     runs/<run id>/part-*.jsonl findings, best first; withheld/ holds what is above the cap
     runs/<run id>/manifest.json last, under its final name: the run's results are complete
 """
@@ -34,6 +35,7 @@ from pyspark.sql import types as T
 from spark import exports, limits, merging, results, tuning
 from spark.copies import Copies, look
 from spark.coverage import coverage
+from spark.failures import Unreadable, may_pass, said
 from spark.lake import Lake
 from spark.plan import Plan, Run, parse_plan
 from spark.readings import Readings
@@ -41,7 +43,6 @@ from spark.tables.declared import TABLES
 
 Json = dict[str, Any]
 BAD_PLAN, CLAIMED, TOO_LATE = 2, 3, 4
-ERROR_CHARACTERS = 2000
 SQL: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     # A value that cannot be cast is a null, and costs no row.
@@ -51,6 +52,14 @@ SQL: Mapping[str, str] = {
     # A row of pairs holds all events of one: the default of 10,000 rows may be a gigabyte.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     "spark.sql.parquet.compression.codec": "zstd",
+    # Logs write zero dates (0001, 1601, 1899): Spark's default refuses to write what is older than
+    # the calendar, and a table's copy would fail with one such row.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    **{
+        f"spark.sql.parquet.{kind}RebaseModeIn{way}": "CORRECTED"
+        for kind in ("datetime", "int96")
+        for way in ("Read", "Write")
+    },
 }
 REFERENCE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "allow_list": ("destination", "port", "source", "owner", "reason", "expires"),
@@ -67,7 +76,7 @@ class Job:
     plan: Plan
     copies: dict[str, Copies] = field(default_factory=dict)
     """Table -> what there is of its copy, with what this job made."""
-    broken: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, Exception] = field(default_factory=dict)
     """Table -> why it could not be copied: the runs that read it fail, the others go on."""
     timings: dict[str, float] = field(default_factory=dict)
 
@@ -87,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         plan = parse_plan(lake.read(given[0]))
     except (OSError, ValueError, Py4JJavaError) as error:
-        return _stop(BAD_PLAN, f"{given[0]}: {_said(error)}")
+        return _stop(BAD_PLAN, f"{given[0]}: {said(error)}")
     if datetime.now(UTC) >= plan.deadline:
         return _stop(TOO_LATE, f"{plan.job_id}: the deadline {plan.deadline} had passed before")
     if not claim(lake, plan):
@@ -152,14 +161,7 @@ def run_job(job: Job) -> None:
     began = time.monotonic()
     done = _copy(job)
     job.timings["copy_s"] = time.monotonic() - began
-    report = {
-        "schema": 1,
-        "job_id": job.plan.job_id,
-        **done,
-        "broken": job.broken,
-        "timings": _rounded(job.timings),
-    }
-    job.lake.write(f"{job.plan.results}/report.json", json.dumps(report).encode())
+    _report(job, done)
     readings = job.readings()
     for number, run in enumerate(job.plan.runs, start=1):
         _run(job, readings, run)
@@ -173,18 +175,26 @@ def _copy(job: Job) -> dict[str, list[Any]]:
         if name not in TABLES or not job.plan.hours(name):
             continue
         try:
-            there = look(job.lake, job.plan, name)
-            stale = there.stale(job.plan.hours(name))
-            made = exports.copy_stale(job.session, job.lake, job.plan, TABLES[name], stale)
+            job.copies[name] = _copy_table(job, name, done)
         except Exception as error:
-            job.broken[name] = f"{name} cannot be copied: {_said(error)}"
-            _log(job.broken[name])
+            job.broken[name] = error
+            _log(_unread(name, error))
             continue
-        job.copies[name] = there.adding({one.hour: one.path for one in made})
-        done["copies"] += map(vars, made)
-        done["lost"] += there.lost
         _keep_up(job, name, done)
     return done
+
+
+def _copy_table(job: Job, name: str, done: dict[str, list[Any]]) -> Copies:
+    """Copy what is stale of a table; each slice is told of as soon as it is there."""
+    there = look(job.lake, job.plan, name)
+    done["lost"] += there.lost
+    stale = there.stale(job.plan.hours(name))
+    for some in exports.slices(stale, tuning.cores_of(job.session)):
+        made = exports.copy_stale(job.session, job.lake, job.plan, TABLES[name], some)
+        there = there.adding({one.hour: one.path for one in made})
+        done["copies"] += map(vars, made)
+        _report(job, done)
+    return there
 
 
 def _keep_up(job: Job, name: str, done: dict[str, list[Any]]) -> None:
@@ -194,26 +204,55 @@ def _keep_up(job: Job, name: str, done: dict[str, list[Any]]) -> None:
         merged = merging.merge_days(session, lake, plan, TABLES[name], job.copies[name])
         job.copies[name] = job.copies[name].merging(merged)
         done["merged"] += map(vars, merged)
+        if merged:
+            _report(job, done)
         done["removed"] += merging.remove_left(lake, plan, name)
     except Exception as error:
-        _log(f"{name} is not merged: {_said(error)}")
+        _log(f"{name} is not merged: {said(error)}")
+
+
+def _report(job: Job, done: Mapping[str, list[Any]]) -> None:
+    """Tell what has been done so far, over what was told before.
+
+    A job may end at any moment, by its deadline at the latest: what it has told of by then need
+    not be done again.
+    """
+    report = {
+        "schema": 1,
+        "job_id": job.plan.job_id,
+        **done,
+        "broken": {name: _unread(name, error) for name, error in job.broken.items()},
+        "timings": _rounded(job.timings),
+    }
+    job.lake.write(f"{job.plan.results}/report.json", json.dumps(report).encode())
 
 
 def _run(job: Job, readings: Readings, run: Run) -> None:
     """One run; what it raises fails it alone."""
     timings = dict(job.timings)
     try:
-        broken = [job.broken[table] for table in run.sources if table in job.broken]
-        if broken:
-            raise RuntimeError("; ".join(broken))
+        _check_copied(job, run)
         written, told = _hunt(job, readings, run, timings)
         ended: dict[str, Any] = {"status": "succeeded", "error": None, "coverage": told}
+        passing = False
     except Exception as error:
         traceback.print_exc()
-        written = None
-        ended = {"status": "failed", "error": _said(error), "coverage": {}}
-    body = {**ended, "timings": _rounded(timings)}
+        written, passing = None, may_pass(error)
+        ended = {"status": "failed", "error": said(error), "coverage": {}}
+    body = {**ended, "passing": passing, "timings": _rounded(timings)}
     results.write_manifest(job.lake, job.plan, run, body, written)
+
+
+def _check_copied(job: Job, run: Run) -> None:
+    """Unreadable when a table of the run could not be copied."""
+    broken = {name: job.broken[name] for name in run.sources if name in job.broken}
+    if broken:
+        why = "; ".join(_unread(name, error) for name, error in broken.items())
+        raise Unreadable(why, passing=all(map(may_pass, broken.values())))
+
+
+def _unread(table: str, error: Exception) -> str:
+    return f"{table} cannot be copied: {said(error)}"
 
 
 def _hunt(
@@ -258,7 +297,7 @@ def _limit(readings: Readings, run: Run) -> Json:
         judged = hunt.canaries(_tables(readings, run), dict(run.params))
         return {"limit": limits.limit(judged, run.hunt.severity)}
     except Exception as error:
-        _log(f"{run.run_id}: no detection limit: {_said(error)}")
+        _log(f"{run.run_id}: no detection limit: {said(error)}")
         return {}
 
 
@@ -291,15 +330,13 @@ def reference(session: SparkSession, name: str, entries: Sequence[Mapping[str, A
     rows = [{column: _text(entry.get(column)) for column in columns} for entry in entries]
     # Parsed by Spark itself: createDataFrame would import pandas first.
     parsed = F.from_json(F.lit(json.dumps(rows)), T.ArrayType(schema))
-    return session.range(1).select(F.inline(parsed))
+    table = session.range(1).select(F.inline(parsed))
+    # Known to be empty, it costs nothing: what is joined with it is left out of the plan.
+    return table if rows else table.limit(0)
 
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
 
 
 def _rounded(timings: Mapping[str, float]) -> dict[str, float]:

@@ -273,7 +273,8 @@ def write_manifest(
 ) -> None:
     """Write a run's manifest under its final name, last: a rename raises another event type.
 
-    `body` has status, error, coverage and timings. ValueError above 1 MB.
+    `body` has status, error, passing (whether a failure may pass by itself: another job is worth
+    it), coverage and timings. ValueError above 1 MB.
     """
     parts = [vars(part) for part in written.parts] if written else []
     manifest = {

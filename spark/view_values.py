@@ -61,11 +61,16 @@ class Source:
         ]
 
 
+LONGEST_SESSION, AHEAD = 31 * 86_400, 60
+"""Seconds: how far before TimeGenerated a session may have begun, and how far a clock may be off.
+What lies outside of them is another clock or a zero date (1601, 1899, 9999), and no time of it."""
+
+
 def start(column: str) -> Column:
-    """When an event began, if the log says so in the same clock as TimeGenerated."""
+    """When an event began: what the log says, if that can be; else TimeGenerated."""
     seconds = F.col("TimeGenerated").cast("double") - F.col(column).cast("double")
-    same_clock = seconds.between(-60, 31 * 86_400)
-    return F.when(same_clock, F.col(column)).otherwise(F.col("TimeGenerated"))
+    can_be = seconds.between(-AHEAD, LONGEST_SESSION)
+    return F.when(can_be, F.col(column)).otherwise(F.col("TimeGenerated"))
 
 
 def protocol(column: str) -> Column:

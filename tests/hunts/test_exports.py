@@ -141,6 +141,31 @@ def test_a_sample_of_the_lines_is_searched(session: SparkSession, tmp_path: Path
     assert 60 <= sum(row["_Unknown"] == ["New"] for row in parsed) <= 140  # about 400 / 4
 
 
+GB = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cores", "wanted"),
+    [
+        ([], 2, []),
+        ([1, 1, 1], 2, [[2, 1, 0]]),
+        ([8 * GB], 2, [[0]]),
+        ([GB, 7 * GB, 4 * GB, 4 * GB + 1], 2, [[3], [2], [1, 0]]),
+        ([9 * GB, 20 * GB, 1], 2, [[2], [1], [0]]),
+        ([9 * GB, 20 * GB, 1], 32, [[2, 1, 0]]),
+    ],
+)
+def test_stale_hours_are_copied_in_slices_the_newest_first(
+    sizes: list[int], cores: int, wanted: list[list[int]]
+) -> None:
+    hour = importlib.import_module("spark.plan").Hour
+    stale = {f"202603090{n}": hour(f"202603090{n}", "f", 1, size, None)
+             for n, size in enumerate(sizes)}  # fmt: skip
+    made = exports.slices(stale, cores)
+    assert [[int(name[-1]) for name in one] for one in made] == wanted
+    assert {name: one for some in made for name, one in some.items()} == stale
+
+
 def test_only_export_blobs_of_the_hour_are_read(session: SparkSession, tmp_path: Path) -> None:
     blobs = {name: f'{{"Computer":"{name}"}}\n'.encode() for name in BLOBS}
     read = lines_of(session, tmp_path, blobs).select("Line", "_Blob", "_BlobBytes").collect()

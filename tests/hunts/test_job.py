@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -53,7 +54,14 @@ def detect(tables, references, params):
 RAISING = "def detect(tables, references, params):\n    raise KeyError('threshold')\n"
 ODD = "def detect(tables, references, params):\n    return [1]\n"
 UNUSABLE = "import no_such_module\n"
-HUNTS = {"counting": COUNTING, "raising": RAISING, "odd_one": ODD, "unusable": UNUSABLE}
+LOST = """
+def detect(tables, references, params):
+    return tables["vmconnection"].selectExpr("raise_error('the block is lost') DestinationIp",
+        "0.8D Score", "named_struct('A', 1) SubScores", "'' Title", "named_struct('B', 1) Evidence",
+        "TimeGenerated FirstSeen", "TimeGenerated LastSeen")
+"""
+HUNTS = {"counting": COUNTING, "raising": RAISING, "odd_one": ODD, "unusable": UNUSABLE,
+         "lost": LOST}  # fmt: skip
 
 
 def land(lake: SmallLake) -> None:
@@ -76,6 +84,12 @@ def land(lake: SmallLake) -> None:
 def counting(lake: SmallLake, score: float = 0.8) -> Json:
     known = {"allow_list": [{"destination": "known", "port": 53}, {"port": None}]}
     return lake.run("counting", params={"score": score}, references=known)
+
+
+def passing(job_id: str, lake: SmallLake, module: str) -> bool:
+    """What a manifest says of its failure."""
+    path = c.manifest_path(job_id, lake.run(module)["run_id"])
+    return bool(json.loads((lake.results / path).read_bytes())["passing"])
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +122,7 @@ def first(session: SparkSession, lake: SmallLake, hunts: Path) -> str:
         lake.run("missing_hunt"),
         lake.run("unknown_table", tables=["SigninLogs", "VMConnection"]),
         lake.run("broken_table", tables=["VMConnection", "DeviceNetworkEvents"]),
+        lake.run("lost"),
         counting(lake),
     ]
     job_id = lake.plan(1, tables, runs)
@@ -137,17 +152,19 @@ def test_a_window_holds_its_start_and_not_its_end(first: str, lake: SmallLake) -
         ("missing_hunt", "ModuleNotFoundError: .*missing_hunt"),
         ("unknown_table", "ValueError: .*table signinlogs"),
         ("broken_table", f"{BROKEN} cannot be copied: "),
+        ("lost", "Py4JJavaError: .*the block is lost"),
     ],
 )
 def test_a_run_fails_alone_and_says_why(first: str, lake: SmallLake, module: str, why: str) -> None:
     manifest = lake.manifest(first, module)
     assert (manifest.parts, manifest.rows) == ((), 0)
     assert re.search(why, manifest.error)
+    assert passing(first, lake, module) == (module in ("broken_table", "lost"))
 
 
 def test_the_manifest_is_written_last_under_its_final_name(first: str, lake: SmallLake) -> None:
     folders = list((lake.results / c.job_folder(first) / "runs").iterdir())
-    assert len(folders) == 7
+    assert len(folders) == 8
     for folder in folders:
         times = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*")}
         assert max(times, key=lambda name: times[name]) == c.MANIFEST_NAME
@@ -159,6 +176,7 @@ def test_the_manifest_says_what_ran(first: str, lake: SmallLake) -> None:
     manifest = lake.manifest(first, "counting")
     assert (manifest.error, manifest.rows, manifest.withheld) == ("", 3, 0)
     assert manifest.code_hash == "0f" * 12
+    assert not passing(first, lake, "counting")
     assert manifest.coverage["hours_read"] == 3
     assert manifest.coverage["tables"][TABLE]["rows"] == 7
     first_data, last_data = (manifest.coverage[name] for name in ("first_data", "last_data"))
