@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from shared import contract as c
 from spark import dns_view
-from spark.expressions import address, found, hostname, port, words
+from spark.expressions import address, found, hostname, port, url_port, words
 from spark.indicator_values import indicators
 from spark.view_values import CONNECTION, Source, protocol, start
 
@@ -53,7 +53,8 @@ NETWORK_SESSION = T.StructType(
         T.StructField("SourceTable", T.StringType()),
     ]
 )
-"""Every row of the view, in this order. EventStartTime is never null where TimeGenerated is not."""
+"""Every row of the view, in this order. EventStartTime is never null where TimeGenerated is not,
+and never far from it: see `view_values.start`."""
 DNS = dns_view.DNS
 """The same for Dns."""
 
@@ -119,7 +120,8 @@ def _from_common_security_log() -> Source:
         SrcHostname=F.coalesce(hostname("SourceHostName"), hostname("SourceIP")),
         SrcUsername=words("SourceUserName"),
         DstIpAddr=F.coalesce(address("DestinationIP"), address("DestinationHostName")),
-        DstPortNumber=port("DestinationPort", "DestinationIP"),
+        # A proxy's log often has no port but the URL's.
+        DstPortNumber=F.coalesce(port("DestinationPort", "DestinationIP"), url_port("RequestURL")),
         DstHostname=F.coalesce(
             hostname("DestinationHostName"), hostname("DestinationIP"), hostname("RequestURL")
         ),
@@ -144,8 +146,11 @@ def _in_message(pattern: str) -> Column:
 
 
 def _asa_start() -> Column:
-    """When a connection began that an ASA says was torn down after `duration h:mm:ss`."""
-    parts = F.split(_in_message(r" duration (\d+:\d{2}:\d{2})"), ":")
+    """When a connection began that an ASA says was torn down after `duration h:mm:ss`.
+
+    Not more than 999 hours before: see `view_values.start`.
+    """
+    parts = F.split(_in_message(r" duration (\d{1,3}:\d{2}:\d{2})"), ":")
     seconds = F.aggregate(parts, F.lit(0), lambda total, part: total * 60 + part.cast("int"))
     began = F.col("TimeGenerated").cast("double") - seconds
     return began.cast("timestamp")

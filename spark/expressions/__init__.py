@@ -27,6 +27,10 @@ _IPV4 = (
 _IPV6 = r"^\[?((?=[0-9a-f]*:[0-9a-f]*:)[0-9a-f:]{2,39})(?:%[0-9a-z._-]+)?(?:\](?::\d{1,5})?)?$"
 _EIGHT_GROUPS = r"^(?!(?:0:){7}0$)(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}$"
 _PORT = r"^(?:\[[^\]]*\]|[^:\[\]/]+):(\d{1,5})$"
+_URL_PORT = (
+    r"(?i)^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?(?:\[[^\]]*\]|[^/?#:@\[\]\s]+)"
+    r":(\d{1,5})(?:[/?#].*)?$"
+)
 _HOST = (
     r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@]*@)?"
     rf"(?!{_OCTET}(?:\.{_OCTET}){{3}}(?:$|[:/?#]))"
@@ -119,6 +123,15 @@ def port(column: str, beside: str | None = None) -> Column:
     if beside is not None:
         number = F.coalesce(number, F.regexp_extract(F.trim(beside), _PORT, 1).cast("int"))
     return F.when(number.between(0, 65535), number)
+
+
+def url_port(column: str) -> Column:
+    """The port that a URL names, or else that of http or https; null for other schemes."""
+    text = words(column)
+    own = F.regexp_extract(text, _URL_PORT, 1).cast("int")
+    scheme = F.lower(F.regexp_extract(text, r"^(\w+)://", 1))
+    known = F.when(scheme == "https", 443).when(scheme == "http", 80)
+    return F.when(own.between(0, 65535), own).when(own.isNull(), known)
 
 
 def is_private(ip: str) -> Column:

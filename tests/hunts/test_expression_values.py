@@ -108,6 +108,30 @@ def test_port(session: SparkSession) -> None:
     check(session, "P int, Beside string", cases, x.port("P", "Beside"))
 
 
+def test_url_port(session: SparkSession) -> None:
+    wanted = {
+        "https://c2.example.net/a?b#c": 443,
+        "HTTP://c2.example.net": 80,
+        "http://c2.example.net:8080/x:90": 8080,
+        "https://user:80@c2.example.net/a": 443,
+        "https://user:80@c2.example.net:8443": 8443,
+        "https://[2001:db8::7]:8443/": 8443,
+        "https://[2001:db8::7]/": 443,
+        "c2.example.net:443": 443,
+        "http://c2.example.net:99999/": None,
+        "http://c2.example.net/x:90": 80,
+        "ftp://c2.example.net/a": None,
+        "ftp://c2.example.net:2121/a": 2121,
+        "c2.example.net/a": None,
+        "https": None,
+        "2001:db8::7": None,
+        "NULL": None,
+        None: None,
+    }
+    cases = [((text,), port) for text, port in wanted.items()]
+    check(session, "Text string", cases, x.url_port("Text"))
+
+
 def test_private_and_unicast(session: SparkSession) -> None:
     cases = [
         (("10.1.2.3",), (True, True)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.tables import NOON, Row, connection, frame
+from tests.tables import NOON, Row, connection, frame, table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,6 +62,24 @@ def test_a_crowd_is_looked_at_moment_by_moment(session: SparkSession) -> None:
 
 def test_repetition_and_order_change_no_event(session: SparkSession) -> None:
     assert gathered(session, [*ROWS[::-1], *ROWS], 62) == gathered(session, ROWS, 62)
+
+
+PROXIED = """
+    TimeGenerated       | SourceIP | DestinationHostName | DestinationPort | RequestURL
+    2026-03-02 12:00:00 | 10.0.0.1 | c2.example.net      |                 | https://c2.example.net/a
+    2026-03-02 12:05:00 | 10.0.0.1 | c2.example.net      |                 | https://c2.example.net/b
+    2026-03-02 12:00:00 | 10.0.0.2 | c2.example.net      |                 |
+    2026-03-02 12:05:00 | 10.0.0.2 | c2.example.net      |                 |
+"""
+
+
+def test_a_proxys_rows_without_a_port_count_by_their_urls(session: SparkSession) -> None:
+    declared = importlib.import_module("spark.tables.declared").TABLES["commonsecuritylog"]
+    rows = table(session, declared.schema, PROXIED)
+    pairs, _ = g.gather(views.build("NetworkSession", {"commonsecuritylog": rows}), GAP)
+    (pair,) = pairs.collect()
+    told = (pair.SrcIpAddr, pair.Dst, pair.DstPortNumber, pair.Connections)
+    assert told == ("10.0.0.1", "c2.example.net", 443, 2)
 
 
 def test_all_talkers_count_also_those_of_one_event(session: SparkSession) -> None:
