@@ -6,6 +6,7 @@ with these parameters. No row of them leaves the frame that they are made in.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from spark.expressions import series as s
+from spark.expressions.pooling import pools_of
+from spark.expressions.pools import Cells, Member
 from spark.expressions.rhythm import Floats, Ints
 
 ALONE, AMONG, ANY_OF = "alone at its address", "amid other calls", "any of four addresses"
@@ -131,18 +134,22 @@ def _logged(host: Host, times: Floats, sizes: Floats) -> s.Calls:
 
 def judge(addresses: Sequence[s.Calls], rules: s.Rules) -> s.Values | None:
     """The best that is measured of an implant's calls to each address, as of any source's."""
-    rows = [
-        {
-            "Dst": str(number),
-            **dict.fromkeys(("Connections", "BytesOut", "BytesIn")),
-            "HostsAtDestination": 1,
-            **values,
-        }
-        for number, one in enumerate(addresses)
-        if len(one.times) > 1 and (values := s.measured(one, (), rules))
-    ]
-    alone = [row for row in rows if "Nats" in row]
-    found = [*alone, *s.pools_of([row for row in rows if "Nats" not in row], rules)]
+    waiting, found = Cells(rules.most_destinations), []
+    for number, one in enumerate(addresses):
+        values = s.measured(one, (), rules) if len(one.times) > 1 else None
+        if values and "Nats" in values:
+            found.append(values)
+        elif values:
+            waiting.add(_member(str(number), values))
+    found += pools_of(waiting, rules)
     best = max(found, key=lambda row: row["Nats"], default=None)
     names = set(s.MEASURED.fieldNames())
     return None if best is None else {key: best[key] for key in best if key in names}
+
+
+def _member(name: str, values: s.Values) -> Member:
+    unknown = dict.fromkeys(("Connections", "BytesOut", "BytesIn"))
+    row = {"Dst": name, "HostsAtDestination": 1, **unknown, **values}
+    received = values["PoolReceived"]
+    known = math.nan if received is None else received
+    return Member(name, values["PoolTimes"], values["PoolSent"], known, partial(dict, row))

@@ -7,8 +7,10 @@ together they are a timer's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ CELL = 0.06
 """Width of a size's cell, as a logarithm; cells overlap by half, so 3 % apart is together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """A destination that has no rhythm of its own, and calls of mostly one size."""
 
@@ -29,6 +31,8 @@ class Member:
     sent: float
     received: float
     """Bytes of a typical call; NaN when the log has none."""
+    row: Callable[[], dict[str, Any]] = dict
+    """What else is known of it, by column: asked for once it is in a pool."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,39 @@ class Pool:
     tries: int
 
 
-def find_pools(members: list[Member], gap: float, least: int, most: int) -> list[Pool]:
-    """Pools of two to `most` destinations with one timer, the best first; no member is in two.
+@dataclass(frozen=True)
+class Cells:
+    """Members by their sizes, both ways: those of a cell are near to equal.
 
-    Together are those whose sizes, both ways, are near to equal.
+    A cell of more than `most` can be no pool: its members are let go of, and no more are taken. So
+    a source that calls a million places costs no more memory than one that calls a few.
     """
-    cells: dict[tuple[int, ...], list[Member]] = {}
-    for one in sorted(members, key=lambda one: one.destination):
+
+    most: int
+    _members: dict[tuple[int, ...], list[Member] | None] = field(default_factory=dict)
+
+    def add(self, one: Member) -> None:
+        """Take a member in."""
         for cell in _cells(one):
-            cells.setdefault(cell, []).append(one)
-    groups = {tuple(one.destination for one in cell): cell for cell in cells.values()}
-    chosen = [cell for cell in groups.values() if _is_pool(cell, least, most)]
+            held = self._members.setdefault(cell, [])
+            if held is None:
+                continue
+            held.append(one)
+            if len(held) > self.most:
+                self._members[cell] = None
+
+    def groups(self) -> list[list[Member]]:
+        """Who is together, each group once and ordered by destination."""
+        held = (cell for cell in self._members.values() if cell)
+        ordered = (sorted(cell, key=lambda one: one.destination) for cell in held)
+        return list({tuple(one.destination for one in cell): cell for cell in ordered}.values())
+
+
+def find_pools(cells: Cells, gap: float, least: int) -> list[Pool]:
+    """Pools of two destinations or more with one timer, the best first; no member is in two."""
+    chosen = [cell for cell in cells.groups() if _is_pool(cell, least)]
     pools = [pool for cell in chosen if (pool := _pool(cell, gap, least, len(chosen)))]
-    pools.sort(key=lambda pool: (-pool.rhythm.nats, pool.members[0].destination))
+    pools.sort(key=lambda pool: (-pool.rhythm.nats, [one.destination for one in pool.members]))
     taken: set[str] = set()
     apart = []
     for pool in pools:
@@ -77,9 +101,9 @@ def _cell(log: float, half: int) -> tuple[int, int]:
     return half, math.floor(log + half / 2)
 
 
-def _is_pool(cell: list[Member], least: int, most: int) -> bool:
+def _is_pool(cell: list[Member], least: int) -> bool:
     counts = [len(one.times) for one in cell]
-    enough = sum(counts) > least and 2 <= len(cell) <= most
+    enough = sum(counts) > least and len(cell) >= 2
     return enough and max(counts) <= LARGEST_SHARE * sum(counts)
 
 
@@ -89,11 +113,7 @@ def _pool(cell: list[Member], gap: float, least: int, tries: int) -> Pool | None
     times, rhythm = _together(members, gap, least)
     while rhythm is not None and rhythm.nats > 0 and len(members) > 2:
         fewer = [[one for one in members if one is not left_out] for left_out in members]
-        judged = [
-            (_together(rest, gap, least), rest)
-            for rest in fewer
-            if _is_pool(rest, least, len(cell))
-        ]
+        judged = [(_together(rest, gap, least), rest) for rest in fewer if _is_pool(rest, least)]
         better = [one for one in judged if one[0][1] and one[0][1].nats > rhythm.nats]
         if not better:
             break

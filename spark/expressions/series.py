@@ -1,16 +1,15 @@
 """Series of events as Arrow batches: one row per pair in, one row with its rhythm out.
 
 What is done here is arithmetic per pair; what the numbers mean is told in
-`spark.expressions.rhythm` and `spark.expressions.pools`.
+`spark.expressions.rhythm`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark.expressions import pools as p
 from spark.expressions import rhythm as r
 
 ALL, ONE_SIZE, SEVERAL = "all connections", "connections of one size", "several destinations"
 """The views of a pair's life, as findings call them."""
 PICTURE = 200
 """Times of events that go into the evidence."""
+SAMPLES = 20
+"""Events that go into the evidence with their sizes."""
 NAMES = 5
 HOUR, DAY = 3_600, 86_400
 OF_A_KIND = 0.6
@@ -50,13 +50,17 @@ MEASURED = T.StructType(
         T.StructField("MedianBytes", T.DoubleType()),
         T.StructField("OffBytes", T.DoubleType()),
         T.StructField("Moments", T.ArrayType(T.DoubleType())),
+        T.StructField("SampleTimes", T.ArrayType(T.DoubleType())),
+        T.StructField("SampleSent", T.ArrayType(T.LongType())),
+        T.StructField("SampleReceived", T.ArrayType(T.LongType())),
         T.StructField("Names", T.ArrayType(T.StringType())),
         T.StructField("Name", T.StringType()),
         T.StructField("Destinations", T.ArrayType(T.StringType())),
     ]
 )
 """What is measured of a series. Null where there is no rhythm to speak of. `Nats` is evidence, the
-tries taken off; `Jitter` and `Inside` are shares; times are epoch seconds."""
+tries taken off; `Jitter` and `Inside` are shares; times are epoch seconds. Of several destinations
+there are no samples."""
 CANDIDATE = T.StructType(
     [
         T.StructField("PoolTimes", T.ArrayType(T.DoubleType())),
@@ -64,7 +68,7 @@ CANDIDATE = T.StructType(
         T.StructField("PoolReceived", T.DoubleType()),
     ]
 )
-"""Of a pair without a rhythm whose events are mostly of one size: those events."""
+"""Of a pair without a rhythm whose events are mostly of one size: those events; `Last` is told."""
 Batches = Iterable[pa.RecordBatch]
 Values = dict[str, Any]
 
@@ -107,17 +111,6 @@ def measure(pairs: DataFrame, rules: Rules) -> DataFrame:
     return pairs.mapInArrow(work, schema)
 
 
-def add_pools(pairs: DataFrame, rules: Rules, source: Sequence[str]) -> DataFrame:
-    """Pairs that have a rhythm, and a row for each pool of those that have none together.
-
-    A pool's row has the key of its first destination. `pairs` has SrcIpAddr, Dst, SourceTable and
-    HostsAtDestination; rows of one `source` must lie side by side, ordered by Dst.
-    """
-    schema = T.StructType([one for one in pairs.schema if one.name not in CANDIDATE.fieldNames()])
-    work = partial(_with_pools, rules=rules, source=list(source), schema=arrow_schema(schema))
-    return pairs.mapInArrow(work, schema)
-
-
 def arrow_schema(schema: T.StructType) -> pa.Schema:
     """What Arrow batches of these columns have to look like."""
     from pyspark.sql.pandas.types import to_arrow_schema  # noqa: PLC0415
@@ -137,7 +130,7 @@ class Calls:
     received: r.Floats
     names: np.ndarray[Any, Any]
 
-    def take(self, which: r.Bools) -> Calls:
+    def take(self, which: r.Bools | r.Ints) -> Calls:
         return Calls(*(column[which] for column in vars(self).values()))
 
 
@@ -165,15 +158,18 @@ def _flattened(lists: Any) -> tuple[Any, list[Any], list[str]]:
         zip([one.name for one in lists.type.value_type], lists.values.flatten(), strict=True)
     )
     named = values["Name"].dictionary_encode()
-    codes = named.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    texts = named.dictionary.to_pylist()
+    # By the text: in a dictionary they come in the order of the rows, which says nothing.
+    ranks = np.append(np.argsort(np.argsort(np.array(texts, object))), -1)
+    codes = ranks[named.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
     flat = [values[one].to_numpy(zero_copy_only=False) for one in ("Time", "Sent", "Received")]
     kinds = values["Kind"].to_numpy(zero_copy_only=False)
-    return lists.offsets.to_numpy(), [*flat, codes, kinds], named.dictionary.to_pylist()
+    return lists.offsets.to_numpy(), [*flat, codes, kinds], sorted(texts)
 
 
 def _calls(times: Any, sent: Any, received: Any, names: Any, kinds: Any) -> Calls:
     """By time. An end without its beginning counts only where no beginning was logged."""
-    order = np.lexsort((received, sent, times))
+    order = np.lexsort((names, received, sent, times))
     calls = Calls(times[order], sent[order], received[order], names[order])
     kinds = kinds[order]
     return calls.take(kinds != 2) if (kinds == 1).any() else calls
@@ -205,15 +201,29 @@ def _of_series(calls: Calls, found: r.Rhythm, names: Sequence[str]) -> Values:
     sizes = calls.sent[~np.isnan(calls.sent)]
     median = float(np.median(sizes)) if len(sizes) else None
     return {
-        **_of_times(calls.times, found),
+        **of_times(calls.times, found),
         "MedianBytes": median,
         "OffBytes": None if median is None else float(np.median(np.abs(sizes - median))),
+        **_samples(calls.take(evenly(len(calls.times), SAMPLES))),
         "Names": sorted({names[code] for code in calls.names if code >= 0})[:NAMES],
         "Name": commonest(names[code] for code in calls.names if code >= 0),
     }
 
 
-def _of_times(times: r.Floats, found: r.Rhythm) -> Values:
+def _samples(calls: Calls) -> Values:
+    return {
+        "SampleTimes": calls.times.tolist(),
+        "SampleSent": _whole(calls.sent),
+        "SampleReceived": _whole(calls.received),
+    }
+
+
+def _whole(sizes: r.Floats) -> list[int | None]:
+    return [None if math.isnan(size) else int(size) for size in sizes.tolist()]
+
+
+def of_times(times: r.Floats, found: r.Rhythm) -> Values:
+    """What times alone tell of a series: a part of MEASURED."""
     return {
         "Events": len(times),
         "IntervalSeconds": found.period,
@@ -223,12 +233,13 @@ def _of_times(times: r.Floats, found: r.Rhythm) -> Values:
         "Last": float(times[-1]),
         "Hours": len(np.unique(times // HOUR)),
         "Days": len(np.unique(times // DAY)),
-        "Moments": sample(times, PICTURE).tolist(),
+        "Moments": times[evenly(len(times), PICTURE)].tolist(),
     }
 
 
 def _candidate(calls: Calls) -> Values:
     return {
+        "Last": float(calls.times[-1]),
         "PoolTimes": calls.times,
         "PoolSent": float(np.median(calls.sent)),
         "PoolReceived": None
@@ -245,87 +256,6 @@ def commonest(names: Iterable[str]) -> str | None:
     return max(counts, key=lambda name: (counts[name], name), default=None)
 
 
-def sample(times: r.Floats, most: int) -> r.Floats:
-    """At most so many of the times, evenly chosen, the first and the last always among them."""
-    if len(times) <= most:
-        return times
-    chosen: r.Floats = times[np.round(np.linspace(0, len(times) - 1, most)).astype(np.int64)]
-    return chosen
-
-
-# --- several destinations of one source -------------------------------------------------------
-
-
-def _with_pools(
-    batches: Batches, rules: Rules, source: Sequence[str], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    """Rows with a rhythm as they come; a source's pools when its last row has gone by."""
-    rows = _candidates(batches, rules)
-    for _, group in groupby(rows, key=_key_of(source)):
-        made: list[Values] = []
-        waiting: list[Values] = []
-        for row in group:
-            (made if row["Nats"] is not None else waiting).append(row)
-        made += pools_of(waiting, rules)
-        if made:
-            yield pa.RecordBatch.from_pylist(made, schema=schema)
-
-
-def _key_of(source: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    return lambda row: tuple(row[name] for name in source)
-
-
-def _candidates(batches: Batches, rules: Rules) -> Iterator[Values]:
-    """Rows that have a rhythm or may be one of a pool; what many hosts call is none."""
-    for batch in batches:
-        hosts = batch.column("HostsAtDestination").to_numpy(zero_copy_only=False)
-        lonely = hosts <= rules.few_hosts
-        has_times = batch.column("PoolTimes").is_valid().to_numpy(zero_copy_only=False)
-        has_nats = batch.column("Nats").is_valid().to_numpy(zero_copy_only=False)
-        chosen = pa.array(np.flatnonzero(has_nats | (has_times & lonely)))
-        yield from batch.take(chosen).to_pylist()
-
-
-def pools_of(rows: Sequence[Values], rules: Rules) -> list[Values]:
-    """A row for each pool of a source's destinations."""
-    by_name = {row["Dst"]: row for row in rows}
-    members = [
-        p.Member(
-            name,
-            np.array(row["PoolTimes"]),
-            row["PoolSent"],
-            math.nan if row["PoolReceived"] is None else row["PoolReceived"],
-        )
-        for name, row in by_name.items()
-    ]
-    pools = p.find_pools(members, rules.gap, rules.least_intervals, rules.most_destinations)
-    made = (
-        _of_pool(pool, [by_name[one.destination] for one in pool.members], rules) for pool in pools
-    )
-    return [row for row in made if row["Nats"] > RHYTHMIC]
-
-
-def _of_pool(pool: p.Pool, rows: Sequence[Values], rules: Rules) -> Values:
-    # One more than those looked at: that there is a pool at all is a try too.
-    nats = pool.rhythm.nats * rules.several - math.log(pool.tries + 1)
-    sums = {
-        name: _sum(row[name] for row in rows) for name in ("Connections", "BytesOut", "BytesIn")
-    }
-    sizes = np.array([row["PoolSent"] for row in rows])
-    return {
-        **rows[0],
-        **_of_times(pool.times, pool.rhythm),
-        **sums,
-        "Series": SEVERAL,
-        "Nats": nats,
-        "MedianBytes": float(np.median(sizes)),
-        "OffBytes": float(np.median(np.abs(sizes - np.median(sizes)))),
-        "HostsAtDestination": max(row["HostsAtDestination"] for row in rows),
-        "Destinations": [row["Dst"] for row in rows],
-        "Names": [],
-    }
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+def evenly(count: int, most: int) -> r.Ints:
+    """Places of at most so many of `count` values, evenly chosen, both ends always among them."""
+    return np.round(np.linspace(0, count - 1, min(count, most))).astype(np.int64)

@@ -22,12 +22,13 @@ Blind spots
     random. Jitter above about 90 %; above about 60 % where a call comes less often than every
     three hours, or where rows are lost. Fewer than five intervals; few calls with much jitter.
     One long session, UDP that a firewall keeps as one. Denied and failed connections: an
-    implant whose controller is down. A proxy whose log has no host name. Records that sum up
-    several connections (EventCount above 1). One source address for many hosts (NAT). More
-    than sixteen destinations, or such that more than three hosts call. Requests of many sizes
-    inside of browsing to the same address. A rhythm that three hosts or more share, unless it
-    is new. Of more than a quarter of a million connections of one pair, those within the gap
-    count as one, and its sums are of those that count.
+    implant whose controller is down. A proxy whose log has no host name. Rows that tell no port
+    of the destination, neither by itself nor in a URL. Records that sum up several connections
+    (EventCount above 1). One source address for many hosts (NAT). More than sixteen
+    destinations, or such that more than three hosts call. Requests of many sizes inside of
+    browsing to the same address. A rhythm that three hosts or more share, unless it is new. Of
+    more than a quarter of a million connections of one pair, those within the gap count as one,
+    and its sums are of those that count; repeated rows are counted here.
 False positives
     A heartbeat of software that only one host or two run: licence servers, appliances,
     monitoring. It cannot be told from an implant by statistics: put it on the allow-list, or
@@ -48,6 +49,7 @@ from pyspark.sql import functions as F
 from spark import expressions as x
 from spark.expressions import canaries as k
 from spark.expressions import gathering as g
+from spark.expressions import pooling
 from spark.expressions import series as s
 from spark.views import Params, References, Tables
 
@@ -73,6 +75,7 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
     return (
         pairs.transform(s.measure, rules)
         .join(talkers, on=["Dst", "DstPortNumber"], how="left")
+        .transform(drop_allowed, refs["allow_list"], may_be_pooled(rules))
         .transform(put_together, rules)
         .transform(keep_best_series)
         .transform(count_peers)
@@ -125,12 +128,17 @@ def _rules(params: Params) -> s.Rules:
     )
 
 
+def may_be_pooled(rules: s.Rules) -> Column:
+    """Pairs that may be one of a pool. Those with a rhythm are peers of others, allowed or not."""
+    return F.col("Nats").isNull() & (F.col("HostsAtDestination") <= rules.few_hosts)
+
+
 def put_together(pairs: DataFrame, rules: s.Rules) -> DataFrame:
     """Pairs with a rhythm, and pools of a source's destinations that have one together."""
     side_by_side = pairs.repartition("SrcIpAddr", "DstPortNumber").sortWithinPartitions(
         *SOURCE, "Dst"
     )
-    return s.add_pools(side_by_side, rules, SOURCE)
+    return pooling.add_pools(side_by_side, rules, SOURCE)
 
 
 def keep_best_series(series: DataFrame) -> DataFrame:
@@ -211,10 +219,15 @@ def score(pairs: DataFrame, params: Params) -> DataFrame:
     return pairs.withColumns(scores).withColumn("Score", F.round(raised * common * popular, 4))
 
 
-def drop_allowed(pairs: DataFrame, allow_list: DataFrame) -> DataFrame:
-    """Drop what an entry of the allow-list names, unless the entry had expired by then."""
+def drop_allowed(pairs: DataFrame, allow_list: DataFrame, among: Column | None = None) -> DataFrame:
+    """Drop what an entry of the allow-list names, unless the entry had expired by then.
+
+    `among`: which pairs are looked at; None: all.
+    """
     entries = allow_list.select(*(F.col(name).alias(f"a_{name}") for name in allow_list.columns))
-    return pairs.join(F.broadcast(entries), on=x.is_allowed("a_", "Last"), how="left_anti")
+    allowed = x.is_allowed("a_", "Last")
+    on = allowed if among is None else among & allowed
+    return pairs.join(F.broadcast(entries), on=on, how="left_anti")
 
 
 def describe(pairs: DataFrame) -> DataFrame:
@@ -244,8 +257,11 @@ def _title() -> Column:
 
 
 def _evidence() -> Column:
-    """Facts for people; EventTimes (epoch seconds) is for the picture."""
+    """Facts for people; EventTimes (epoch seconds) is for the picture, Samples tells sizes too."""
     moments = F.transform("Moments", lambda time: time.cast("decimal(13,3)"))
+    samples = F.arrays_zip("SampleTimes", "SampleSent", "SampleReceived").cast(
+        "array<struct<Time: decimal(13,3), BytesOut: bigint, BytesIn: bigint>>"
+    )
     hours = F.floor(F.col("Last") / s.HOUR) - F.floor(F.col("First") / s.HOUR) + 1
     return F.struct(
         "Events",
@@ -264,4 +280,5 @@ def _evidence() -> Column:
         F.col("Names").alias("Hostnames"),
         "Destinations",
         moments.alias("EventTimes"),
+        samples.alias("Samples"),
     )

@@ -35,6 +35,7 @@ ALLOW_LIST = (
     {"destination": "203.0.113.41", "port": "443", "expires": "2099-01-01"},
     {"destination": "203.0.113.42", "expires": "2026-03-01T00:00:00Z"},
     {"destination": "203.0.113.43", "port": "8443"},
+    {"destination": "198.18.6.0"},
     {"owner": "a line that names nothing, so it allows nothing"},
 )
 OUTSIDER, INSIDE_SERVER = "192.0.2.66", "10.3.0.1"
@@ -121,6 +122,7 @@ FIND: dict[str, list[Row]] = {
     "inside of browsing": within_browsing(),
     "padded, inside of browsing": within_browsing(pad=12, jitter=0.1, seed=9),
     "any of eight": in_turn(calls(150, jitter=0.2, seed=10), "198.18.0", seed=1),
+    "any of eight, the first allowed": in_turn(calls(200, seed=17), "198.18.6", seed=5),
     "behind a proxy": behind_proxy(),
     "private": calls(DstIpAddr="192.168.50.5"),
     "IPv6": calls(DstIpAddr="2001:db8:0:0:0:0:0:7"),

@@ -115,6 +115,9 @@ def test_the_evidence_says_interval_jitter_and_how_many(found: Found) -> None:
     assert (evidence.Events, evidence.Connections) == (60, 60)
     assert (evidence.IntervalSeconds, evidence.JitterPercent) == (300.0, 0.0)
     assert evidence.BytesOut == 60 * evidence.MedianBytes
+    assert float(evidence.Samples[0].Time) == NOON.timestamp()
+    assert {one.BytesOut for one in evidence.Samples} == {int(evidence.MedianBytes)}
+    assert len(evidence.Samples) == series.SAMPLES
     assert finding.Title == "10.1.0.7 calls 198.51.100.0:443 every 5 min"
 
 
@@ -149,6 +152,12 @@ def test_destinations_that_are_called_in_turn_are_one_finding(found: Found) -> N
     assert (evidence.Events, evidence.Connections) == (150, 150)
     assert evidence.IntervalSeconds == pytest.approx(300, rel=0.05)
     assert "198.18.0.0:443 and 7 more every" in finding.Title
+
+
+def test_an_allowed_destination_neither_hides_a_pool_nor_is_one_of_it(found: Found) -> None:
+    (finding,) = found[host_of("any of eight, the first allowed")]
+    assert finding.Dst == "198.18.6.1"
+    assert finding.Evidence.Destinations == [f"198.18.6.{n}" for n in range(1, 8)]
 
 
 def test_destinations_that_more_hosts_call_are_not_put_together(found: Found) -> None:

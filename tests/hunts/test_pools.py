@@ -22,7 +22,10 @@ def members(times: Any, count: int, seed: int, sent: float = 517.0, name: str = 
 
 
 def pools(given: list[Any], least: int = 5, most: int = 16) -> list[Any]:
-    made: list[Any] = p.find_pools(given, GAP, least, most)
+    cells = p.Cells(most)
+    for one in given:
+        cells.add(one)
+    made: list[Any] = p.find_pools(cells, GAP, least)
     return made
 
 
@@ -77,6 +80,13 @@ def test_a_pool_is_no_cover_for_one_destination() -> None:
 def test_more_destinations_than_allowed_are_not_put_together() -> None:
     given = members(timer(200, 600, 0.2, 1), 8, seed=2)
     assert pools(given, most=7) == []
+
+
+def test_a_cell_that_overflows_hides_no_pool_of_another_size() -> None:
+    given = members(timer(200, 600, 0.2, 1), 8, seed=2)
+    crowd = [p.Member(f"x-{n}", np.array([n, n + 50.0]), 9_000.0, 90.0) for n in range(100)]
+    (pool,) = pools([*crowd[:50], *given, *crowd[50:]])
+    assert names(pool) == [f"c2-{n}" for n in range(8)]
 
 
 def test_no_destination_is_in_two_pools() -> None:

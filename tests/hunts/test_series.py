@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ pa: Any = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 np: Any = pytest.importorskip("numpy", reason="numpy is not installed")
 s = importlib.import_module("spark.expressions.series")
 r = importlib.import_module("spark.expressions.rhythm")
+pooling = importlib.import_module("spark.expressions.pooling")
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 RULES = s.Rules(
     gap=2.0,
@@ -84,6 +86,9 @@ def test_what_is_told_of_a_clock() -> None:
     assert (row["Names"], row["Name"]) == (["c2"], "c2")
     assert row["Moments"] == CLOCK.tolist()
     assert row["PoolTimes"] is None
+    assert row["SampleTimes"][-2:] == [37 * 300.0, 39 * 300.0]
+    assert (row["SampleSent"], row["SampleReceived"]) == ([500] * s.SAMPLES, [90] * s.SAMPLES)
+    assert one(events(CLOCK, size=None))["SampleSent"] == [None] * s.SAMPLES
 
 
 def test_every_pair_of_a_batch_gets_its_own() -> None:
@@ -146,8 +151,25 @@ def test_the_commonest_name(names: list[str], wanted: str | None) -> None:
 
 
 def test_a_sample_has_both_ends() -> None:
-    assert s.sample(np.arange(1_001.0), 5).tolist() == [0, 250, 500, 750, 1_000]
-    assert s.sample(np.arange(3.0), 5).tolist() == [0, 1, 2]
+    assert s.evenly(1_001, 5).tolist() == [0, 250, 500, 750, 1_000]
+    assert s.evenly(3, 5).tolist() == [0, 1, 2]
+    assert s.evenly(1, 5).tolist() == [0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_names_at_one_moment_are_told_in_whatever_order_they_come(seed: int) -> None:
+    """Three calls at each moment, of one size: which of them counts is no matter of order."""
+    names = [f"{letter}.example.net" for letter in "cab"]
+    mine = [event for t in CLOCK for name in names for event in events([t], name=name)]
+    shuffled = [mine[n] for n in np.random.default_rng(seed).permutation(len(mine))]
+    assert one(shuffled) == one(mine)
+    assert one(shuffled)["Name"] == "a.example.net"
+
+
+def test_a_null_is_no_name() -> None:
+    assert one(events(CLOCK))["Names"] == []
+    row = one(events(CLOCK[:20]) + events(CLOCK[20:], name="b"))
+    assert (row["Names"], row["Name"]) == (["b"], "b")
 
 
 # --- several destinations ---------------------------------------------------------------------
@@ -191,7 +213,7 @@ def with_pools(rows: Sequence[Event], size: int = 1_000, **changed: Any) -> list
     batches = pa.Table.from_pylist(list(rows), POOLED).to_batches(max_chunksize=size)
     source = ["SrcIpAddr", "SourceTable"]
     out = pa.schema([one for one in POOLED if not one.name.startswith("Pool")])
-    made = s._with_pools(batches, replace(RULES, **changed), source, out)
+    made = pooling._with_pools(batches, replace(RULES, **changed), source, out)
     return [row for batch in made for row in batch.to_pylist()]
 
 
@@ -220,6 +242,32 @@ def test_a_pair_with_a_rhythm_goes_by_as_it_is() -> None:
     known = {**dict.fromkeys(POOLED.names), **ROW, "Dst": "k", "Nats": 50.0, "Series": s.ALL}
     rows = with_pools([*of_eight(1), known])
     assert [(row["Dst"], row["Series"]) for row in rows] == [("k", s.ALL), ("d0", s.SEVERAL)]
+    assert rows[0] == {name: value for name, value in known.items() if name in rows[0]}
+
+
+def test_a_million_places_of_one_size_take_no_memory() -> None:
+    """Batches are made as they are asked for, so that all there is to be held is what is held."""
+    count, size = 40_000, 1_000
+    few = {"PoolTimes": [1.0, 500.0], "PoolSent": 500.0, "Connections": 2}
+
+    def batches() -> Iterator[Any]:
+        for first in range(0, count, size):
+            rows = [
+                {**dict.fromkeys(POOLED.names), **ROW, **few, "Dst": f"{n:06}"}
+                for n in range(first, first + size)
+            ]
+            yield from pa.Table.from_pylist(rows, POOLED).to_batches()
+
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    most = 0
+    out = pa.schema([one for one in POOLED if not one.name.startswith("Pool")])
+    for _ in pooling._with_pools(batches(), RULES, ["SrcIpAddr", "SourceTable"], out):
+        most = max(most, pa.total_allocated_bytes() - before)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000  # the rows as objects would take a hundred and more
+    assert most < 5_000_000
 
 
 def test_two_sources_have_no_pool_together() -> None:
