@@ -122,7 +122,7 @@ def hunt_raw(session: SparkSession, lake: BenchLake, planned: Sequence[str]) -> 
         results.to_lines(found, run, job.plan.workspace_key),
         10_000,
     )
-    return sum(rows for _, rows in written.parts)
+    return int(written.rows)
 
 
 def _job(session: SparkSession, lake: BenchLake, job_id: str) -> Any:
