@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared import contract
 from tests.hunts.beacon_rows import PARAMS, SPEC
 from tests.hunts.small_lake import (
     TABLE,
@@ -206,6 +207,35 @@ def canaries(tables, params):
         "'canary' Way", "30 EverySeconds", "0 WithinPercent", "{score} Score", "'canary' DstIpAddr")
     return made
 """
+
+
+def test_no_canary_gets_into_what_a_job_writes_but_for_the_limit(
+    session: SparkSession, lake_folder: Path, tmp_path: Path
+) -> None:
+    """A flood, so that findings are withheld as well."""
+    (tmp_path / "told_by_canaries.py").write_text(CODE.format(score="1.0D"), encoding="utf-8")
+    lake = SmallLake(lake_folder, "traces")
+    rows = [row_of(f"00:00:0{n}", f"192.0.2.{n}", LinksEstablished=1) for n in range(5)]
+    lake.blob("2026030900", "00/PT05M.json", lines(*rows))
+    run = lake.run(
+        "told_by_canaries", views=["NetworkSession"], tables=[], finding_key=["DstIpAddr"]
+    )
+    tables = {TABLE: {**lake.hours("2026030900"), "merge": ["20260309"]}}
+    job_id = lake.plan(0xCA11, tables, [run], max_findings=2)
+    with own_hunts(tmp_path):
+        assert job.main([plan_url(job_id)]) == 0
+        sys.modules.pop("spark.hunts.told_by_canaries")
+    results = lake.results / contract.job_folder(job_id)
+    written = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    told = {path.name for path, content in written.items() if b"canary" in content}
+    assert told == {contract.MANIFEST_NAME}
+    withheld = [path for path in written if path.parent.name == "withheld"]
+    assert sum(written[path].count(b"FindingId") for path in withheld) == 3
+    made = lake.report(job_id)
+    assert (len(made["copies"]), len(made["merged"])) == (1, 1)
+    for one in (*made["copies"], *made["merged"]):
+        texts = [str(row) for row in session.read.parquet(one["path"]).collect()]
+        assert len(texts) == len(rows) and not any("canary" in text for text in texts)
 
 
 @pytest.mark.parametrize(("score", "told"), [("1.0D", 1.0), ("no_column", None)])
