@@ -55,10 +55,19 @@ def sessions_of(session: SparkSession, lake: Path) -> DataFrame:
     return view.cache()
 
 
+@pytest.fixture(scope="module")
+def everything(real_sessions: Mapping[str, DataFrame]) -> DataFrame:
+    return reduce(lambda one, more: one.unionAll(more), real_sessions.values())
+
+
+@pytest.fixture(scope="module")
+def found(session: SparkSession, everything: DataFrame) -> list[Any]:
+    return detect(session, everything)
+
+
 def test_implants_in_real_captures_are_found_and_the_background_is_left_alone(
-    session: SparkSession, real_sessions: Mapping[str, DataFrame]
+    real_sessions: Mapping[str, DataFrame], found: list[Any]
 ) -> None:
-    found = detect(session, reduce(lambda one, more: one.unionAll(more), real_sessions.values()))
     bands = {(one.DstIpAddr, one.DstPortNumber): severity(one) for one in found}
     assert bands["86.136.67.231", 1337] in ("Medium", "High")  # a-net-rats: Quasar
     assert bands["172.18.0.3", 7011] in ("Medium", "High")  # a-net-caldera: Manx
@@ -67,3 +76,10 @@ def test_implants_in_real_captures_are_found_and_the_background_is_left_alone(
     background = real_sessions["a-net-zat"].select("SrcIpAddr", "DstIpAddr").distinct().collect()
     assert len(background) > 100
     assert notable(f for f in found if (f.SrcIpAddr, f.DstIpAddr) in background) == []
+
+
+def test_every_row_twice_gives_the_same_findings(
+    session: SparkSession, everything: DataFrame, found: list[Any]
+) -> None:
+    assert len(found) > 0
+    assert detect(session, everything.unionAll(everything)) == found
