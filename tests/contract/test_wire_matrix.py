@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from shared import bootstrap
 from shared.deployment import Deployment
-from shared.errors import Throttled, TidehuntError
+from tests.contract.wire_bench import ROOMY, SLACK, idle, outcome_of, settings_of, warm
 from tests.contract.wire_caller import Caller, calling
 from tests.contract.wire_routes import ROUTES, Scene
 from tests.contract.wire_table import (
@@ -38,14 +36,9 @@ from tests.contract.wire_table import (
     Cell,
     cells,
 )
-from workbench.cloud import WORKSPACE, LocalCloud
-from workbench.emulators.spark_submit import Process, Submission
+from workbench.cloud import LocalCloud
 
-ROOMY = 5.0
-"""Seconds of a call that is answered at once, also on a busy machine."""
 pytestmark = pytest.mark.proof
-SLACK = 1.5
-WARM_TRIES = 20
 CELLS = list(cells())
 LANES: Sequence[tuple[str, ...]] = (
     ("ledger", "results"),
@@ -93,7 +86,7 @@ class Bench:
         if route.fresh:
             deployment = self.deployment(deployment.settings.call_seconds)
         else:
-            _warm(self.scene, cell.route, deployment)
+            warm(self.scene, cell.route, deployment)
         faults = self.scene.cloud.faults
         if cell.kind == "killed":
             began = time.monotonic()
@@ -101,7 +94,7 @@ class Bench:
         else:
             faults.add(route.request, *[KINDS[cell.kind].fault] * cell.times)
             began = time.monotonic()
-            outcome = _outcome(lambda: route.call(deployment, name, given))
+            outcome = outcome_of(lambda: route.call(deployment, name, given))
         seconds = time.monotonic() - began
         fired = cell.times - len(list(iter(lambda: faults.take(route.request), None)))
         return Result(outcome, route.effects(self.scene, name, given), seconds, fired)
@@ -115,30 +108,6 @@ class Bench:
         return KILLED if ended == -signal.SIGKILL else f"ended with {ended}"
 
 
-def _warm(scene: Scene, name: str, deployment: Deployment) -> None:
-    """Let the deployment have its token and its connection: the bound is the call's alone."""
-    for _ in range(WARM_TRIES):
-        unseen = str(uuid.uuid4())
-        given = ROUTES[name].prepare(scene, unseen)
-        if _outcome(partial(ROUTES[name].call, deployment, unseen, given)) == DONE:
-            return
-    raise AssertionError(f"{name} does not answer, without any fault")
-
-
-def _outcome(call: Callable[[], object]) -> str:
-    try:
-        call()
-    except Throttled as error:
-        return f"Throttled {error.retry_after:g} s"
-    except TidehuntError as error:
-        return type(error).__name__
-    return DONE
-
-
-def _idle(to: Submission) -> Process:
-    return Process([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ), to)
-
-
 @pytest.fixture(scope="module")
 def results(
     local_authority: object, tmp_path_factory: pytest.TempPathFactory
@@ -146,10 +115,10 @@ def results(
     """Every cell's result. The tokens' first: another lane's call would ask for one too."""
     home = Path(tmp_path_factory.mktemp("wire"))
     with (
-        LocalCloud(home, submit=_idle, creates_per_second=None) as cloud,
+        LocalCloud(home, submit=idle, creates_per_second=None) as cloud,
         pytest.MonkeyPatch.context() as environment,
     ):
-        settings = _settings(cloud)
+        settings = settings_of(cloud)
         for name, value in settings.items():
             environment.setenv(name, value)
         scene = Scene(cloud, bootstrap.build({**settings, "TIDEHUNT_CALL_SECONDS": "10"}))
@@ -161,15 +130,6 @@ def results(
                     found |= one
         assert cloud.faults.pending() == {}
         yield found
-
-
-def _settings(cloud: LocalCloud) -> dict[str, str]:
-    return {
-        **cloud.settings(),
-        "TIDEHUNT_WORKSPACES": WORKSPACE,
-        "TIDEHUNT_INCIDENT_ROUTE": "arm",
-        "TIDEHUNT_CODE_HASH": "0f" * 16,
-    }
 
 
 def _lanes() -> list[list[Cell]]:

@@ -117,6 +117,16 @@ TWICE: Mapping[str, Mapping[str, str]] = {
 }
 """The same, when both requests of a call to storage meet it."""
 
+_PAIRED = ("unheard", "lost", "slow", "429 after 7", "429", "500", "503")
+PAIRS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("engine.submit", "engine.list"): (*_PAIRED, "reset"),
+    ("engine.submit", "engine.submit"): (*_PAIRED, "reset"),
+    ("sink.send", "sink.send"): _PAIRED,
+}
+"""Two calls in a row, as the app makes them -> the kinds that the first and the second meet.
+
+A job is looked for after its POST, the next job has another id, the same rows are sent again."""
+
 THEN: Mapping[str, str] = {
     "ledger.*, results.*": "the turn goes on with what else is due; the next turn reads and writes "
     "it again. `OutcomeUnknown`: the next turn reads which version is there. `Conflict`: somebody "
@@ -163,6 +173,45 @@ def cells() -> Iterator[Cell]:
                     yield Cell(route, kind, times, outcome)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two calls in a row, each meeting a fault."""
+
+    routes: tuple[str, str]
+    kinds: tuple[str, str]
+
+    @property
+    def name(self) -> str:
+        """For test ids."""
+        return "-".join(part for call in self.calls for part in call)
+
+    @property
+    def outcomes(self) -> tuple[str, str]:
+        """What each call comes to: what it comes to alone."""
+        first, second = (EXPECTED[route][kind] for route, kind in self.calls)
+        return first, second
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """How often the effect of each call is there."""
+        first, second = (
+            int(EXPECTED[route][KILLED] == KILLED and KINDS[kind].kept)
+            for route, kind in self.calls
+        )
+        return first, second
+
+    @property
+    def calls(self) -> tuple[tuple[str, str], ...]:
+        """Route and kind of each."""
+        return tuple(zip(self.routes, self.kinds, strict=True))
+
+
+def pairs() -> Iterator[Pair]:
+    """Every pair that there is."""
+    for routes, kinds in PAIRS.items():
+        yield from (Pair(routes, (first, second)) for first in kinds for second in kinds)
+
+
 # --- the page ---------------------------------------------------------------------------------
 
 
@@ -174,12 +223,26 @@ def parts() -> Mapping[str, str]:
     return {
         "once": table(head, once),
         "twice": table(("call", *(KINDS[name].words for name in _AGAIN)), twice),
+        "pairs": table(("calls", "first fault", *_second()), list(_pair_lines())),
         "then": table(("call", "then"), [(f"`{name}`", then) for name, then in THEN.items()]),
     }
 
 
 def _line(route: str, row: Mapping[str, str], kinds: Mapping[str, Kind] | list[str]) -> list[str]:
     return [f"`{route}`", *(_told(route, name, row[name]) for name in kinds)]
+
+
+def _second() -> list[str]:
+    return [f"then {KINDS[name].words}" for name in (*_PAIRED, "reset")]
+
+
+def _pair_lines() -> Iterator[list[str]]:
+    """How often the effect is there after both calls; it is what a call without a fault adds to."""
+    for routes, kinds in PAIRS.items():
+        for first in kinds:
+            row = [sum(Pair(routes, (first, second)).kept) for second in kinds]
+            cells = [*map(str, row), *["*its answer has no body*"] * (len(_PAIRED) + 1 - len(row))]
+            yield [", ".join(f"`{route}`" for route in routes), KINDS[first].words, *cells]
 
 
 def _told(route: str, kind: str, outcome: str) -> str:
