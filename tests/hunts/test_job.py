@@ -311,6 +311,18 @@ def test_a_job_ends_at_its_deadline_whatever_it_does(
 # --- references ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("entries", [[], [{"destination": "1"}]], ids=len)
+def test_only_a_reference_list_with_entries_costs_a_join(
+    session: SparkSession, entries: list[Json]
+) -> None:
+    allowed = job.reference(session, "allow_list", entries).hint("broadcast")
+    rows: Any = session.range(3)
+    left = rows.join(allowed, on=rows.id == allowed.destination, how="left_anti")
+    assert [row.id for row in left.collect()] == ([0, 2] if entries else [0, 1, 2])
+    plan: str = left._jdf.queryExecution().optimizedPlan().toString()
+    assert plan.count("Join LeftAnti") == len(entries)
+
+
 @pytest.mark.parametrize(
     ("name", "entries", "columns", "rows"),
     [
