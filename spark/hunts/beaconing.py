@@ -130,7 +130,8 @@ def _rules(params: Params) -> s.Rules:
 
 def may_be_pooled(rules: s.Rules) -> Column:
     """Pairs that may be one of a pool. Those with a rhythm are peers of others, allowed or not."""
-    return F.col("Nats").isNull() & (F.col("HostsAtDestination") <= rules.few_hosts)
+    lonely = F.col("HostsAtDestination") <= rules.few_hosts
+    return F.col("Nats").isNull() & F.col("PoolTimes").isNotNull() & lonely
 
 
 def put_together(pairs: DataFrame, rules: s.Rules) -> DataFrame:
