@@ -22,8 +22,9 @@ CASES = 3
 SECONDS = 1.0
 
 
-def findings(run: Json) -> list[Json]:
-    """A run's findings, best first; measures differ by slot, identities do not."""
+def findings(run: Json, job: str) -> list[Json]:
+    """A run's findings, best first; measures differ by slot, identities do not. Each says where it
+    was written."""
     start = datetime.fromisoformat(run["slot"]["start"])
     return [
         a_finding(
@@ -31,7 +32,7 @@ def findings(run: Json) -> list[Json]:
             run=run_of(run),
             Severity="High" if number < CASES else "Low",
             Score=round(0.95 - number / 100, 2),
-            Evidence={"Slot": start.isoformat()},
+            Evidence={"Slot": start.isoformat(), "Job": job, "Part": number // ROWS},
         )
         for number in range(PARTS * ROWS)
     ]
@@ -41,7 +42,7 @@ def write(folder: Path, plan: Json) -> None:
     """Every run's parts and, last, its manifest."""
     for run in plan["runs"]:
         known = {**run, "workspace": plan["workspace"]["resource_id"]}
-        rows, parts = findings(known), {}
+        rows, parts = findings(known, plan["job_id"]), {}
         place = folder / c.run_folder(plan["job_id"], run["run_id"])
         place.mkdir(parents=True)
         for part in range(PARTS):
