@@ -12,9 +12,9 @@ from shared import contract as c
 from shared.documents import decode
 from shared.incidents import BENIGN, case_key, incident_id
 from shared.jobs import JOBS_A_RUN
-from shared.model import Case, Json, Run
+from shared.model import Case
 from shared.records import case_path
-from tests.simulation import copies, coverage, foreign, spend
+from tests.simulation import copies, coverage, foreign, promises, repeats, spend
 from tests.simulation.safety import MARGIN, Safety
 from tests.simulation.seen import (
     is_rolled_up,
@@ -72,39 +72,6 @@ def one_id(safety: Safety) -> Iterator[str]:
         yield "2: two ids for one finding"
 
 
-def duplicates_have_a_cause(safety: Safety) -> Iterator[str]:
-    """3: a row is sent once per revision, and once more for each fault on the way."""
-    world = safety.world
-    sent = Counter((row["RunId"], row["FindingId"]) for row in world.sink.rows)
-    for (run_id, finding), times in sent.items():
-        causes = world.faults.causes(run_id)
-        if times > 1 + len(causes):
-            yield f"3: run {run_id} sent {finding} {times} times for {len(causes)} faults"
-
-
-def revisions_send_changes(safety: Safety) -> Iterator[str]:
-    """3: a revision sends only what the one before did not say in the same words.
-
-    One that a person cancelled says nothing: its cases may lack their incidents, so that the next
-    revision starts afresh.
-    """
-    world = safety.world
-    last: dict[str, Json] = {}
-    done = {run.id for run in runs_of(world) if run.status == "done" and run.kind == "live"}
-    for row in world.sink.rows:
-        if row["RunId"] not in done:
-            continue
-        before = last.get(row["FindingId"])
-        same = before and (before["Severity"], before["Evidence"]) == (
-            row["Severity"], row["Evidence"],
-        )  # fmt: skip
-        if same and before and before["RunId"] != row["RunId"]:
-            runs = (before["RunId"], row["RunId"])
-            if not any(world.faults.causes(run) for run in runs):
-                yield f"3: {row['RunId']} sent {row['FindingId']} as it was in {before['RunId']}"
-        last[row["FindingId"]] = row
-
-
 def incidents_belong_to_cases(safety: Safety) -> Iterator[str]:
     """7: one incident per case and generation; 6: none that follows one that was deleted."""
     world = safety.world
@@ -121,11 +88,17 @@ def incidents_belong_to_cases(safety: Safety) -> Iterator[str]:
             yield f"7: case {case.key} has {len(opened)} open incidents"
         for one, following in pairwise(chain):
             deleted = world.analyst.deleted.get((case.workspace, one))
-            if deleted and safety.created.get(following, deleted) > deleted:
+            if deleted and _opened_unasked(safety, case, deleted, following):
                 yield f"6: case {case.key} was opened again after its incident {one} was deleted"
     known.update(map(roll_up_of, runs_of(world)))
     for stranger in sorted({one for _, one in world.incidents.incidents} - known):
         yield f"7: incident {stranger} belongs to no case"
+
+
+def _opened_unasked(safety: Safety, case: Case, said: datetime, incident: str) -> bool:
+    """Whether an incident came after an analyst's word on its case, and nobody had revoked that."""
+    at, revoked = safety.created.get(incident, said), safety.world.upkeep.revoked
+    return at > said and not any(said <= asked <= at for asked in revoked.get(case.key, ()))
 
 
 def _is_open(world: World, workspace: str, incident_id: str) -> bool:
@@ -148,7 +121,7 @@ def new_evidence_reaches_an_open_incident(safety: Safety) -> Iterator[str]:
         finding = {**row, "Identity": row["Entities"]}
         key = case_key(finding, run, hunts[run.hunt])
         content = world.ledger.peek(case_path(key))
-        if is_rolled_up(world, run) or day_without_room(world):
+        if is_rolled_up(world, run) or day_without_room(world, run):
             continue
         if content is None:
             yield f"7: run {run.id} found {row['FindingId']}, and there is no case {key}"
@@ -173,8 +146,8 @@ def benign_closures_are_heeded(safety: Safety) -> Iterator[str]:
         chain = [incident_id(case.key, n + 1) for n in range(case.generation)]
         for one, following in pairwise(chain):
             at, why = world.analyst.closed.get((case.workspace, one), (None, ""))
-            opened = safety.created.get(following)
-            if at and opened and why in BENIGN and opened > at + UNDERWAY:
+            heeded = not at or safety.created.get(following, at) <= at + UNDERWAY
+            if at and why in BENIGN and not heeded and _opened_unasked(safety, case, at, following):
                 yield f"6: case {case.key} was opened again after {one} was closed as {why}"
 
 
@@ -189,9 +162,14 @@ def runs_fail_for_a_reason(safety: Safety) -> Iterator[str]:
 
 
 def a_turn_is_bounded(safety: Safety) -> Iterator[str]:
-    """13: a turn lists the days that it sweeps, and asks for what is active."""
-    if safety.world.longest > REQUESTS_A_TURN:
-        yield f"13: a turn made {safety.world.longest} requests"
+    """13: a turn lists the days that it sweeps, asks for what is active, and ends by itself."""
+    world = safety.world
+    if world.longest > REQUESTS_A_TURN:
+        yield f"13: a turn made {world.longest} requests"
+    settings = world.base.settings
+    claim = settings.turn_seconds + settings.call_seconds + settings.clock_margin_seconds
+    if world.slowest > claim:
+        yield f"13: a turn took {world.slowest:.0f} seconds, others act after {claim:.0f}"
 
 
 def nothing_is_left(safety: Safety) -> Iterator[str]:
@@ -203,14 +181,6 @@ def nothing_is_left(safety: Safety) -> Iterator[str]:
         yield f"10: {job.job_id} is still {job.state}"
 
 
-def promised_runs_are_there(safety: Safety) -> Iterator[str]:
-    """10: a run for which HTTP answered 202 was made."""
-    there = set(safety.world.run_ids())
-    for run_id in safety.world.operator.asked:
-        if run_id not in there:
-            yield f"10: run {run_id} was promised and never was"
-
-
 def nothing_unexpected(safety: Safety) -> Iterator[str]:
     """9: no guard caught, and no caller met, what nobody meant."""
     for text in [*safety.world.raised, *safety.world.unexpected.found]:
@@ -220,37 +190,17 @@ def nothing_unexpected(safety: Safety) -> Iterator[str]:
 CHECKS: tuple[Callable[[Safety], Iterator[str]], ...] = (
     no_finding_lost,
     one_id,
-    duplicates_have_a_cause,
-    revisions_send_changes,
     incidents_belong_to_cases,
     new_evidence_reaches_an_open_incident,
     benign_closures_are_heeded,
     runs_fail_for_a_reason,
     a_turn_is_bounded,
     nothing_is_left,
-    promised_runs_are_there,
+    *repeats.CHECKS,
+    *promises.CHECKS,
     *copies.CHECKS,
     *coverage.CHECKS,
     *foreign.CHECKS,
     *spend.CHECKS,
     nothing_unexpected,
 )
-
-
-def late_ones(safety: Safety, healed: datetime) -> Iterator[str]:
-    """10: two hours after the last fault, nothing is older than its waits and two hours."""
-    world, settings = safety.world, safety.world.base.settings
-    now, waits = world.schedule.now, settings.coalesce_seconds + settings.readback_seconds
-    limit = timedelta(seconds=7200 + waits)
-    if now < healed + limit or world.scale.caps:
-        return  # what a cap puts off has until the end
-    for path in world.unfinished():
-        if path.startswith("active/runs/"):
-            run = decode(Run, json.loads(world.ledger.peek(path) or b""), path)
-            if now - max(run.created, healed) > limit:
-                yield f"10: run {run.id} is {run.status} since {run.since}: {run.reason}"
-        elif path.startswith("touched/"):
-            marked = json.loads(world.ledger.peek(path) or b"")["at"]
-            old = now - max(datetime.fromisoformat(marked), healed)
-            if old > timedelta(seconds=settings.settle_seconds + 2 * 900):
-                yield f"10: mark {path} is {old} old"

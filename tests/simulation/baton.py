@@ -97,8 +97,13 @@ class Call:
     fault: str = ""
     """What is done to its present request."""
     requests: int = 0
+    met: int = 0
+    """Interruptions that its requests met."""
+    stalled: float = 0.0
+    """Seconds for which faults let it stand still."""
 
     def __post_init__(self) -> None:
+        self.began = self.schedule.now
         self._life = self.host.life
         self._mine, self._back = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._body, name=self.what, daemon=True)

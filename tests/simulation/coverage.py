@@ -68,7 +68,7 @@ def each_slot_saw_all_its_data(safety: Safety) -> Iterator[str]:
             if any(gap.start <= window.start < gap.end for gap in past):
                 continue
             if window.end > world.schedule.now - timedelta(hours=8) or (
-                slot and slot.revision == 3
+                slot and slot.revision >= 3
             ):
                 continue
             there = sorted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from shared.errors import Forbidden, OutcomeUnknown, Throttled, Transient
@@ -30,6 +30,18 @@ ACTS = frozenset(
 RARE = {"engine.submit": 30, "sink.send": 10, "incidents.put": 10, "incidents.comment": 10}
 """Few of these are made: each is hit so many times as often."""
 STALLS = (5.0, 30.0, 70.0, 200.0, 700.0, 3000.0)
+LONGEST_STALL = timedelta(seconds=max(STALLS))
+BEYOND_THE_CLAIM = 60.0
+"""Who stood still for so long may act beside the next one: the claim ran out meanwhile."""
+FELT = {
+    "crash before": timedelta(minutes=3),
+    "crash after": timedelta(minutes=3),
+    "stalled before": timedelta(minutes=3),
+    "stalled after": timedelta(minutes=3),
+    "throttled": timedelta(minutes=10),
+}
+"""How long others feel a fault: until the claim runs out, or the service is to be asked again."""
+BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
 @cache
@@ -61,8 +73,8 @@ class Faults:
     only: Collection[int] | None = None
     """Numbers of the faults that may fire, to find those that matter; None: all."""
     fired: list[Fault] = field(default_factory=list)
-    died_with: dict[str, list[Fault]] = field(default_factory=dict)
-    """Run -> crashes that met a call that was busy with it, by another call on the same host."""
+    felt_until: datetime = BEFORE
+    """When the last of them was over, for others than the call that it met."""
     _drawn: int = 0
     _closed: dict[str, datetime] = field(default_factory=dict)
     """Service -> until when it forbids everything."""
@@ -92,6 +104,8 @@ class Faults:
             self._closed[service] = min(now + timedelta(seconds=length), self.end)
         fault = Fault(self._drawn, kind, now, call.host.owner, operation, subject, call.run_id)
         self.fired.append(fault)
+        felt = self._closed[service] if kind == "forbidden" else now + FELT.get(kind, timedelta(0))
+        self.felt_until = max(self.felt_until, felt)
         return kind
 
     def _kind(self, operation: str) -> str:
@@ -99,6 +113,11 @@ class Faults:
         if operation == "sink.send" and SWALLOWED in self._kinds and self._dice.random() < 0.4:
             return SWALLOWED
         return self._dice.choice(self._kinds)
+
+    @staticmethod
+    def interrupts(fault: str) -> bool:
+        """True for what keeps a request from its effect, or its caller from the answer."""
+        return fault not in ("", SWALLOWED) and not fault.startswith("stalled")
 
     def before(self, call: Call, operation: str) -> None:
         """What happens instead of the request, or before it."""
@@ -112,7 +131,7 @@ class Faults:
         if call.fault in ("forbidden", FORBIDDEN_STILL):
             raise Forbidden("injected 403")
         if call.fault == "stalled before":
-            call.sleep(self._dice.choice(STALLS))
+            self._stall(call)
 
     def after(self, call: Call, operation: str) -> None:
         """What happens once the request had its effect."""
@@ -122,25 +141,12 @@ class Faults:
         if call.fault == "answer lost":
             raise self._unanswered(operation)
         if call.fault == "stalled after":
-            call.sleep(self._dice.choice(STALLS))
+            self._stall(call)
 
-    def causes(self, run_id: str) -> list[Fault]:
-        """The faults that met whoever was busy with a run."""
-        met = [fault for fault in self.fired if fault.run_id == run_id]
-        return [*met, *self.died_with.get(run_id, ())]
-
-    def dies(self, call: Call) -> None:
-        """A call died, by a crash of its own or of another call on its host."""
-        crash = next(
-            (
-                fault
-                for fault in reversed(self.fired)
-                if fault.kind.startswith("crash") and fault.host.startswith(f"{call.host.name}.")
-            ),
-            None,
-        )
-        if crash is not None and crash.run_id != call.run_id:
-            self.died_with.setdefault(call.run_id, []).append(crash)
+    def _stall(self, call: Call) -> None:
+        seconds = self._dice.choice(STALLS)
+        call.stalled += seconds
+        call.sleep(seconds)
 
     @staticmethod
     def _unanswered(operation: str) -> Transient:

@@ -15,12 +15,16 @@ from typing import Any
 
 from shared import contract as c
 from shared.documents import decode
+from shared.fills import FILLS
+from shared.health_rows import RUN_ENDED
 from shared.model import RUN_TERMINAL, Run
-from shared.records import RUNS
-from shared.settings import environment_name
+from shared.pauses import PAUSE
+from shared.records import JOBS, RUNS
+from shared.told import OWED, Owed
 from tests.simulation import foreign, marks, spend
+from tests.simulation.on_time import Capped, Told
 from tests.simulation.pool import code_of
-from tests.simulation.seen import manifest_of, planned_runs
+from tests.simulation.seen import RUN_KINDS, manifest_of, planned_runs
 from tests.simulation.world import World
 
 DOCUMENT_BYTES = 64_000
@@ -45,6 +49,11 @@ class Safety:
         """Incident id -> when it was created."""
         self.started: set[str] = set()
         """Paths of the runs that started by themselves."""
+        self.capped, self.told = Capped(), Told(world)
+        self.backfilled: dict[str, int] = {}
+        """Budget of a day -> jobs of backfill that were reserved in it so far."""
+        self.paused_at: datetime | None = None
+        """When everything was paused last."""
         self.caps_met: set[str] = set()
         """Caps of a day that were used up."""
         self.named: dict[str, str] = {}
@@ -91,8 +100,8 @@ def documents_stay_small(safety: Safety, path: str) -> Iterator[str]:
 
 
 def unconditional_writes_are_hints(safety: Safety, path: str) -> Iterator[str]:
-    """13: what is written over whatever is there is a mark or a request."""
-    if not path.startswith(("touched/", "requests/")):
+    """13: what is written over whatever is there is a mark or a request, or a fill's beginning."""
+    if not path.startswith(("touched/", "requests/", FILLS)):
         yield f"13: {path} was written without naming its parent"
 
 
@@ -131,14 +140,50 @@ def complete_results_are_kept(safety: Safety, path: str) -> Iterator[str]:
 def one_run_a_slot(safety: Safety, path: str) -> Iterator[str]:
     """11: a revision waits for the end of the one before."""
     run = safety.run_at(path)
-    if run is None or run.kind != "live" or not path.startswith(RUNS):
+    if run is None or run.kind == "adhoc" or not path.startswith(RUNS):
         return
-    stem = path.removesuffix(f"-r{run.revision}.json")
-    for other in safety.world.ledger.paths(f"{RUNS}live"):
-        if other != path and other.rpartition("-r")[0] == stem:
-            before = safety.world.ledger.peek(other) or b""
+    ledger, stem = safety.world.ledger, run.id.removesuffix(f"-r{run.revision}")
+    for other in (*ledger.paths(f"{RUNS}live"), *ledger.paths(f"{RUNS}backfill")):
+        if other != path and other.rpartition("-r")[0].endswith(f"/{stem}"):
+            before = ledger.peek(other) or b""
             if json.loads(before)["status"] not in RUN_TERMINAL:
                 yield f"11: {path} and {other} judge one slot at once"
+
+
+def a_disabled_hunt_starts_nothing(safety: Safety, path: str) -> Iterator[str]:
+    """11: who began after a hunt was disabled starts no run of it, unless somebody asks for it."""
+    world, call = safety.world, safety.world.schedule.current
+    run = safety.run_at(path)
+    if run is None or run.kind != "live" or not path.startswith(RUNS) or call is None:
+        return
+    since = world.upkeep.disabled.get(run.hunt)
+    before = f"{run.id.removesuffix(f'-r{run.revision}')}-r{run.revision - 1}"
+    if since is not None and call.began > since and before not in world.upkeep.again:
+        yield f"11: hunt {run.hunt} is disabled, and run {run.id} starts"
+
+
+def the_pause_is_seen(safety: Safety, path: str) -> Iterator[str]:
+    """8: who began after the pause did starts no job."""
+    call = safety.world.schedule.current
+    if path == PAUSE:
+        safety.paused_at = safety.world.schedule.now
+    if not path.startswith((JOBS, "job-")) or safety.world.ledger.peek(PAUSE) is None:
+        return
+    if call and safety.paused_at and call.began > safety.paused_at:
+        yield f"8: everything is paused, and {path} starts"
+
+
+def it_is_told_before_it_is_put_away(safety: Safety, path: str) -> Iterator[str]:
+    """9: a run that has ended has its health row, sent or owed, before it is out of sight."""
+    run = safety.run_at(path) if path.startswith("done/") else None
+    if run is None:
+        return
+    safety.told.look()
+    content = safety.world.ledger.peek(OWED)
+    owed = decode(Owed, json.loads(content), OWED) if content else Owed()
+    of_owed = {row.get("RunId") for row in owed.rows if row["Kind"] == RUN_ENDED}
+    if not safety.told.says(run) and run.id not in of_owed and not owed.lost:
+        yield f"9: run {run.id} has ended, is put away, and no row says so"
 
 
 def a_run_wakes_up(safety: Safety, path: str) -> Iterator[str]:
@@ -147,7 +192,7 @@ def a_run_wakes_up(safety: Safety, path: str) -> Iterator[str]:
     if run is None or run.status in RUN_TERMINAL:
         return
     settings = safety.world.base.settings
-    if environment_name("megabytes_a_day") in run.reason:
+    if safety.capped.saw(run):
         safety.caps_met.add("bytes")
     most = {
         "waiting": max(settings.coalesce_seconds, 32 * settings.retry_seconds),
@@ -170,11 +215,13 @@ def one_post_a_job(safety: Safety, job_id: str) -> Iterator[str]:
 
 
 def one_live_job_a_run(safety: Safety, job_id: str) -> Iterator[str]:
-    """4: two live jobs of a run only where a stall hid the POST of one from those who looked."""
+    """4: two live jobs of a run only where a stall hid the POST of one from those who looked, or
+    where a person released a run whose job did not end."""
     world = safety.world
     mine = planned_runs(world, job_id)
     for other in world.pool.alive():
         twice = mine & planned_runs(world, other.job_id) if other.job_id != job_id else set()
+        twice -= world.upkeep.released
         hidden = [
             fault
             for fault in world.faults.fired
@@ -189,7 +236,7 @@ def rows_come_from_the_named_job(safety: Safety, _size: str) -> Iterator[str]:
     """5: only the job that the run names is delivered."""
     world = safety.world
     for row in world.sink.rows[-1:]:
-        for kind in ("live", "adhoc"):
+        for kind in RUN_KINDS:
             run = safety.run_at(f"active/runs/{kind}/{row['RunId']}.json")
             if run and row["CodeHash"] != code_of(run.job or ""):
                 yield f"5: rows of run {run.id} come from another job than {run.job}"
@@ -220,17 +267,34 @@ _DOCUMENT: tuple[Check, ...] = (
     spend.a_day_keeps_its_caps,
 )
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "ledger.create": (*_DOCUMENT, one_run_a_slot, spend.a_run_was_reserved),
+    "ledger.create": (
+        *_DOCUMENT,
+        one_run_a_slot,
+        a_disabled_hunt_starts_nothing,
+        the_pause_is_seen,
+        it_is_told_before_it_is_put_away,
+        spend.a_run_was_reserved,
+        spend.backfill_keeps_its_quarter,
+    ),
     "ledger.replace": _DOCUMENT,
     "ledger.delete": (marks.a_mark_was_heeded,),
     "ledger.put": (documents_stay_small, unconditional_writes_are_hints),
     "engine.submit": (
         one_post_a_job,
         one_live_job_a_run,
+        the_pause_is_seen,
         spend.a_job_was_reserved,
         foreign.a_job_runs_our_code,
     ),
-    "sink.send": (rows_come_from_the_named_job, spend.bytes_were_reserved),
-    "incidents.put": (the_analyst_wins, spend.an_incident_was_reserved),
-    "incidents.comment": (the_analyst_wins,),
+    "sink.send": (
+        rows_come_from_the_named_job,
+        spend.bytes_were_reserved,
+        spend.backfill_leaves_room,
+    ),
+    "incidents.put": (
+        the_analyst_wins,
+        spend.an_incident_was_reserved,
+        spend.silent_runs_open_none,
+    ),
+    "incidents.comment": (the_analyst_wins, spend.silent_runs_open_none),
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -88,6 +88,11 @@ def _caps(dice: random.Random) -> Mapping[str, str]:
         "incidents_a_run": str(dice.choice((1, 2))),
         "runs_a_hunt_a_day": str(dice.choice((12, 25))),
     }
+
+
+def catching_up(hunts: list[HuntSpec], dice: random.Random) -> list[HuntSpec]:
+    """The hunts, some of which judge only the newest of the slots that were missed."""
+    return [replace(spec, catch_up=dice.choice((None, None, None, 2, 6))) for spec in hunts]
 
 
 def specs(numbers: tuple[int, ...]) -> list[HuntSpec]:

@@ -15,6 +15,8 @@ from tests.simulation.findings import POISON
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+RUN_KINDS = ("live", "adhoc", "backfill")
+
 
 def runs_of(world: World) -> list[Run]:
     """Every run, finished or not."""

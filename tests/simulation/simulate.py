@@ -8,13 +8,14 @@ import multiprocessing
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.simulation import at_rest
 from tests.simulation.faults import Fault
+from tests.simulation.on_time import OnTime
 from tests.simulation.planted import Plant
 from tests.simulation.safety import Safety
 from tests.simulation.seen import runs_of
@@ -48,18 +49,18 @@ def simulate(
     """
     world = World(seed, only=only, plant=plant or (lambda home: home))
     safety = Safety(world, until)
-    world.each_tick = lambda: _look(safety)
+    on_time = OnTime(safety)
+    world.each_tick = lambda: _report(safety, on_time.look())
     with _listening(world.unexpected), _listening(world.leaks):
         world.run()
         for check in () if world.schedule.over else at_rest.CHECKS:
-            for trouble in check(safety):
-                safety.report(trouble)
+            _report(safety, check(safety))
         world.schedule.close()
     return _outcome(world, safety)
 
 
-def _look(safety: Safety) -> None:
-    for trouble in at_rest.late_ones(safety, safety.world.faults.end):
+def _report(safety: Safety, troubles: Iterable[str]) -> None:
+    for trouble in troubles:
         safety.report(trouble)
 
 
@@ -82,13 +83,17 @@ def _listening(handler: logging.Handler) -> Iterator[None]:
 
 
 def _outcome(world: World, safety: Safety) -> Outcome:
-    runs = Counter(f"run {run.status}" for run in runs_of(world))
+    every = runs_of(world)
+    runs = Counter(f"run {run.status}" for run in every)
+    done = [run for run in every if run.status == "done"]
     counts = Counter(
         rows=len(world.sink.rows),
         incidents=len(world.incidents.incidents),
         jobs=len(world.pool.requests),
         requests=world.wire.calls,
         turns=world.turns,
+        **{"done of backfill": sum(run.kind == "backfill" for run in done)},
+        **{f"asked {what}": number for what, number in sorted(world.upkeep.answers.items())},
         **{f"cap of {name}": 1 for name in sorted(safety.caps_met)},
     )
     told = next((one for one in safety.broken if one.startswith(f"{safety.until}:")), None)

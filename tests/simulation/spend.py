@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from shared.bookkeeping import Budget
 from shared.cases import ROLL_UPS
+from shared.classes import BACKFILL, BEFORE_THE_LAST, is_backfill, quarter, within_cap
 from shared.documents import decode
+from shared.model import Run
+from shared.records import JOBS, RUNS
 from shared.settings import Settings
-from tests.simulation.seen import roll_up_of, runs_of
+from tests.simulation.seen import RUN_KINDS, roll_up_of, runs_of
 
 if TYPE_CHECKING:
     from tests.simulation.safety import Safety
@@ -44,7 +47,13 @@ def a_day_keeps_its_caps(safety: Safety, path: str) -> Iterator[str]:
     core_minutes = day.core_minutes + sum(day.reserved.values())
     if core_minutes + worst > settings.vcore_hours_a_day * 60:
         safety.caps_met.add("core minutes")
+    safety.capped.full |= set(_without_room(day, core_minutes + worst, settings))
+    if day.backfill > safety.backfilled.get(path, 0):
+        safety.backfilled[path] = day.backfill
+        if core_minutes > settings.vcore_hours_a_day * 60 * BEFORE_THE_LAST:
+            yield f"8: backfill has {core_minutes} core minutes reserved on {day.day}"
     caps = {
+        "jobs of backfill": (day.backfill, quarter(settings.jobs_a_day)),
         "core minutes": (core_minutes, settings.vcore_hours_a_day * 60),
         "jobs": (day.jobs, settings.jobs_a_day),
         "bytes": (day.bytes, settings.megabytes_a_day * 1_000_000),
@@ -58,10 +67,44 @@ def a_day_keeps_its_caps(safety: Safety, path: str) -> Iterator[str]:
             safety.caps_met.add(name)
 
 
-def day_without_room(world: World) -> bool:
-    """True when not even a roll-up could be opened any more on some day."""
+def _without_room(
+    day: Budget, core_minutes: float, settings: Settings
+) -> Iterator[tuple[str, bool]]:
+    """Whether the day is full, for live runs and for backfill."""
+    cap = settings.vcore_hours_a_day * 60
+    if day.jobs >= settings.jobs_a_day or core_minutes > cap:
+        yield day.day, False
+        yield day.day, True
+    if day.backfill >= quarter(settings.jobs_a_day) or core_minutes > cap * BEFORE_THE_LAST:
+        yield day.day, True
+
+
+def backfill_keeps_its_quarter(safety: Safety, path: str) -> Iterator[str]:
+    """8: of the jobs at one time a quarter may carry backfill."""
+    world = safety.world
+    if not path.startswith(JOBS) or any(one.stalled for one in world.schedule.calls):
+        return
+    bodies = [json.loads(world.ledger.peek(one) or b"") for one in world.ledger.paths(JOBS)]
+    carried = sum(is_backfill(body["runs"]) for body in bodies)
+    if carried > quarter(world.base.settings.jobs_at_once):
+        yield f"8: {carried} jobs carry backfill"
+
+
+def backfill_leaves_room(safety: Safety, _size: str) -> Iterator[str]:
+    """8: backfill sends nothing in the last quarter of a day's bytes."""
+    world = safety.world
+    path = f"{BACKFILL}{world.sink.sendings[-1].run_id}.json"
+    if world.ledger.peek(path) is None or any(one.stalled for one in world.schedule.calls):
+        return
+    most = world.base.settings.megabytes_a_day * 1_000_000 * BEFORE_THE_LAST
+    if all(day.bytes > most for day in budgets(world)[-2:]):
+        yield f"8: {path} sends in the last quarter of a day's bytes"
+
+
+def day_without_room(world: World, run: Run) -> bool:
+    """True when not even a roll-up of a run could be opened any more on some day."""
     most = most_incidents(world.base.settings)
-    return any(day.incidents >= most for day in budgets(world))
+    return any(not within_cap(run, day.incidents + 1, most) for day in budgets(world))
 
 
 def a_job_was_reserved(safety: Safety, job_id: str) -> Iterator[str]:
@@ -112,6 +155,16 @@ def an_incident_was_reserved(safety: Safety, incident_id: str) -> Iterator[str]:
     opened = len(safety.created.keys() - roll_ups)
     if opened > reserved:
         yield f"8: {opened} incidents are opened, {reserved} reserved: {incident_id}"
+
+
+def silent_runs_open_none(safety: Safety, incident_id: str) -> Iterator[str]:
+    """8: who asks for no incidents gets none, neither from a run nor from a fill."""
+    world = safety.world
+    run_id = world.schedule.current.run_id if world.schedule.current else ""
+    for kind in RUN_KINDS:
+        run = safety.run_at(f"{RUNS}{kind}/{run_id}.json")
+        if run and not run.incidents:
+            yield f"8: run {run.id} wrote incident {incident_id}, and was to write none"
 
 
 def a_run_was_reserved(safety: Safety, path: str) -> Iterator[str]:

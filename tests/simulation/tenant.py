@@ -145,7 +145,10 @@ class Analyst:
         self.world.incidents.change(*key, **change)
         self.wrote.setdefault(key, {}).update(change)
         if change.get("status") == "Closed":
-            self.closed[key] = (self.world.schedule.now, change["classification"])
+            before = self.closed.get(key)
+            # Closed once more in the same way is no news to anybody.
+            if before is None or before[1] != change["classification"]:
+                self.closed[key] = (self.world.schedule.now, change["classification"])
         elif "status" in change:
             self.closed.pop(key, None)
         self.world.tell("analyst", f"incident {key[1]}: {json.dumps(change)}")

@@ -49,5 +49,12 @@ def test_worlds_are_of_every_size_and_every_cap_bites(outcomes: list[Outcome]) -
         assert met[f"cap of {cap}"] > 0, cap
 
 
+def test_operators_do_everything(outcomes: list[Outcome]) -> None:
+    met = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    for asked in ("release", "redrive", "revoke", "fill", "pause", "resume"):
+        assert met[f"asked {asked} 202"] >= 5, asked
+    assert met["done of backfill"] > 100
+
+
 def test_a_seed_replays_to_the_byte_in_another_process(outcomes: list[Outcome]) -> None:
     assert simulate(SEEDS[1]) == outcomes[1]

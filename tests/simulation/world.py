@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import Literal
 
 from shared import control_loop
 from shared.deployment import Deployment
-from shared.errors import Rejected, TidehuntError
+from shared.errors import TidehuntError
 from shared.records import JOBS, MARKS, RUNS, Records
 from tests.memory.services import (
     MemoryFindingSink,
@@ -25,11 +24,12 @@ from tests.memory.wire import Wire
 from tests.simulation import foreign
 from tests.simulation.baton import Call, Host, HostDied, Schedule
 from tests.simulation.faults import FORBIDDEN_STILL, Faults, acts
-from tests.simulation.findings import POISON
 from tests.simulation.pool import Pool
-from tests.simulation.scale import scale_of, specs
+from tests.simulation.scale import catching_up, scale_of, specs
+from tests.simulation.sink import Sink
 from tests.simulation.story import Story, Unexpected
 from tests.simulation.tenant import Analyst, Exports, Operator
+from tests.simulation.upkeep import Upkeep
 from tests.unit import house
 
 START = datetime.fromisoformat("2026-03-10T00:05:00+00:00")
@@ -41,30 +41,6 @@ IDLE, IDLE_AND_HEALED = 900.0, 7200.0
 """Seconds between two ticks when there is nothing to do but to sweep."""
 UNFINISHED = ("active", "touched", "requests")
 Mode = Literal["usual", "none", "thrice"]
-
-
-@dataclass
-class Sink(MemoryFindingSink):
-    """Refuses poisoned rows, and loses rows that it accepted when a fault says so."""
-
-    wire: Wire
-    swallows: Callable[[], bool]
-
-    def __post_init__(self) -> None:
-        super().__init__(self.wire)
-        self.first_sent: dict[tuple[str, str], datetime] = {}
-        """(run, finding) -> when it was accepted first, swallowed or not."""
-
-    def send(self, payload: bytes) -> None:
-        """As the service: the whole request, or none of it."""
-        with self.wire.request("sink.send", f"{len(payload)} bytes"):
-            if POISON.encode() in payload:
-                raise Rejected("send rows: 400")
-            rows = json.loads(payload)
-            for row in rows:
-                self.first_sent.setdefault((row["RunId"], row["FindingId"]), self.wire.clock())
-            self.rows.extend([] if self.swallows() else rows)
-            self.payloads.append(len(payload))
 
 
 @dataclass
@@ -92,6 +68,8 @@ class World:
     turns: int = 0
     longest: int = 0
     """Requests of the turn that made the most."""
+    slowest: float = 0.0
+    """Seconds of the turn that took longest, but for those that a fault let it stand still."""
 
     def __post_init__(self) -> None:
         self.scale = scale_of(self.seed)
@@ -110,6 +88,7 @@ class World:
         self.tenant = Exports(self, self._dice("exports"))
         self.analyst = Analyst(self, self._dice("analyst"))
         self.operator = Operator(self, self._dice("operator"))
+        self.upkeep = Upkeep(self, self._dice("upkeep"))
         self.base = self.plant(self._deployment())
 
     def _dice(self, what: str) -> random.Random:
@@ -131,7 +110,7 @@ class World:
         if self.dice.random() < 0.5 and not self.calm:
             begins = self.faults.start + timedelta(hours=self.dice.uniform(0, 5))
             self.pool.full = begins, begins + timedelta(hours=self.dice.uniform(0.5, 2))
-        self.sink = Sink(self.wire, lambda: self._fault() == "rows swallowed")
+        self.sink = Sink(self.wire, self.ledger, lambda: self.schedule.current)
         self.incidents = MemoryIncidentSink(self.wire)
         self.notifier = MemoryNotifier(self.wire)
         self.health = MemoryFindingSink(self.wire, "health.send")
@@ -139,10 +118,11 @@ class World:
     def _deployment(self) -> Deployment:
         quick = {"settle_seconds": "600", "coalesce_seconds": "900", "readback_seconds": "600"}
         quick = quick if self.dice.random() < 0.8 else {}
+        hunts = specs(self.scale.hunts)
         limits = {"runs_a_hunt_a_day": "1000", "workspaces": ";".join(self.scale.workspaces)}
         return Deployment(
             settings=house.settings(**{**quick, **limits, **self.scale.caps}),
-            hunts=specs(self.scale.hunts),
+            hunts=hunts if self.calm else catching_up(hunts, self._dice("catch up")),
             records=Records(self.ledger),
             exports=self.exports,
             results=self.results,
@@ -162,12 +142,12 @@ class World:
         """One call into any of the hosts."""
         host = self.dice.choice(self.hosts)
         home = replace(self.base, owner=host.owner, clock=self._clock(host))
-        began = self.schedule.now
 
         def end(call: Call) -> None:
             self._ended(call)
             if what == "tick":
-                self.lasted = (self.schedule.now - began).total_seconds()
+                self.lasted = (self.schedule.now - call.began).total_seconds()
+                self.slowest = max(self.slowest, self.lasted - call.stalled)
 
         call = Call(self.schedule, host, what, lambda: work(home), on_end=end)
         call.start()
@@ -180,14 +160,9 @@ class World:
 
     def _ended(self, call: Call) -> None:
         self.longest = max(self.longest, call.requests)
-        if isinstance(call.raised, HostDied):
-            self.faults.dies(call)
         if call.raised is not None and not isinstance(call.raised, HostDied | TidehuntError):
             self.raised.append(f"{call.what} raised {type(call.raised).__name__}: {call.raised}")
         self._wake()
-
-    def _fault(self) -> str:
-        return self.schedule.current.fault if self.schedule.current else ""
 
     def _hook(self, phase: str, operation: str, subject: str) -> None:
         call = self.schedule.current
@@ -200,11 +175,14 @@ class World:
             _keep_focus(call, subject)
             call.requests += 1
             call.fault = self.faults.draw(self.schedule.now, call, operation, subject)
+            call.met += self.faults.interrupts(call.fault)
             self._say(call, operation, subject)
             self.faults.before(call, operation)
         else:
             if subject.startswith(MARKS) and acts(operation) and operation != "ledger.delete":
                 self.marked[subject] = self.marked.get(subject, (0, None))[0] + 1, self.schedule.now
+            if operation == "ledger.replace":
+                self.sink.saw_written(call, subject)
             self.watch(operation, subject)
             self.faults.after(call, operation)
 
@@ -226,7 +204,7 @@ class World:
     def run(self) -> None:
         """All of it: blobs land, hosts tick, faults come and end."""
         self.tenant.plan(START, self.scale.hours)
-        for person in () if self.calm else (self.analyst, self.operator):
+        for person in () if self.calm else (self.analyst, self.operator, self.upkeep):
             person.plan(START, self.scale.hours)
         if not self.calm:
             foreign.plan_strangers(self, self._dice("strangers"), START, self.scale.hours)
