@@ -1,7 +1,9 @@
 """Export events without a pause: python -m benchmarks.soak [--minutes 30] [--rate 120]
 
-The real host process with the emulators. Each event tells of a blob that has just grown; sweeps are
-off, so that a lost mark shows: at the end the ledger must know every hour as the lake has it.
+The real host process with the emulators. Each event tells of a blob that has just grown. Sweeps are
+off and events go round over many hours of all tables, so that a lost mark shows: before an hour's
+blob grows again the ledger must know it as it is, unless its mark still waits; at the end it must
+know every hour as the lake has it.
 Exit code 1: marks lost, less than 100 events per second, or memory that grows.
 """
 
@@ -9,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,19 +27,22 @@ from urllib.parse import urlencode, urlsplit
 
 from benchmarks.process import cpu_seconds, held_bytes
 from shared import contract as c
+from shared.hunt_specs import load_folder, tables_of
+from shared.records import day_path, mark_path
 from workbench.cloud import ACCOUNTS
 from workbench.emulators.eventgrid_delivery import Options
 from workbench.emulators.spark_submit import Process, Submission
 from workbench.emulators.storage_events import BlobEvent, grid_event
 from workbench.home import Home
-from workbench.machine import Machine
+from workbench.machine import APP_FOLDER, Machine
 from workbench.samples import WORKSPACE
 
-TABLE = "commonsecuritylog"
 LEAST_RATE = 100.0
 MOST_GROWTH = 1.0
 """MB in ten minutes."""
-DAYS, BLOBS_AN_HOUR = 7, 12
+DAYS = 33
+"""An event's hour is 35 days old at most, and a soak may last beyond midnight."""
+PLACES = 6_000
 AT_ONCE = 32
 SAMPLE_SECONDS = 5.0
 WARM_UP = 0.2
@@ -69,6 +74,12 @@ class Soak:
     samples: list[tuple[float, float]] = field(default_factory=list)
     """(seconds, MB held by the host)."""
     lost: list[str] = field(default_factory=list)
+    places: int = 0
+    """Hours of tables that events told of."""
+    followed: int = 0
+    """Marks that were gone, and the ledger knew their hour, before it was marked again."""
+    overtaken: int = 0
+    """Marks that still waited then: whether one of these is lost only the next one can tell."""
 
     @property
     def rate(self) -> float:
@@ -94,6 +105,35 @@ class Soak:
 
 
 @dataclass
+class Day:
+    """A day of a table in a workspace, and (blobs, bytes) of the hours that were written of it."""
+
+    workspace: str
+    table: str
+    key: str
+    written: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def document(self) -> str:
+        """Where the ledger describes it."""
+        return day_path(self.workspace, self.table, self.key)
+
+    def mark(self, hour: str) -> str:
+        """Where an event marks one of its hours."""
+        return mark_path(self.workspace, self.table, hour)
+
+
+def days_of(places: int, now: datetime) -> list[Day]:
+    """Days of the hunted tables whose hours are so many places, or all that events may name; the
+    newest first, each in all tables."""
+    specs, _ = load_folder(APP_FOLDER / "spark" / "hunts")
+    tables = sorted({table for spec in specs for table in tables_of(spec)})
+    keys = [c.day_key(now - timedelta(days=back)) for back in range(1, DAYS + 1)]
+    days = [Day(WORKSPACE, table, key) for key in keys for table in tables]
+    return days[: max(1, places // 24)]
+
+
+@dataclass
 class Exporter:
     """Writes blobs and posts their events, at a rate or as fast as the host takes them.
 
@@ -105,6 +145,7 @@ class Exporter:
     rate: float
     soak: Soak
     until: float
+    days: Sequence[Day]
 
     def run(self) -> None:
         """Post until the time is over."""
@@ -112,31 +153,54 @@ class Exporter:
         self._next = self._began
         with ThreadPoolExecutor(AT_ONCE + 1) as threads:
             busy = [threads.submit(self._sample)]
-            busy += [threads.submit(self._post_on, number) for number in range(AT_ONCE)]
+            busy += [threads.submit(self._post_on, self.days[n::AT_ONCE]) for n in range(AT_ONCE)]
             for one in busy:
                 one.result()
 
-    def _post_on(self, number: int) -> None:
-        chance = random.Random(number)  # noqa: S311  an experiment's order
+    def _post_on(self, days: Sequence[Day]) -> None:
+        """Round and round over days that no other thread has."""
         app = urlsplit(self.machine.app.url)
         there = HTTPConnection(app.hostname or "", app.port, timeout=30)
-        while (now := time.monotonic()) < self.until:
-            with self._lock:
-                turn = max(self._next, now - 1)
-                self._next = turn + 1 / self.rate
-            time.sleep(max(0.0, turn - now))
-            self._post(there, self._grow(chance))
+        while days and time.monotonic() < self.until:
+            for day in days:
+                self._follow(day)
+                for hour in range(24):
+                    if not self._await_turn():
+                        break
+                    self._post(there, self._grow(day, hour))
         there.close()
 
-    def _grow(self, chance: random.Random) -> BlobEvent:
-        hour = datetime.now(UTC) - timedelta(hours=chance.randrange(24 * DAYS))
-        folder = c.export_hour_folder(WORKSPACE, c.hour_key(hour))
-        path = f"{folder}/m={5 * chance.randrange(BLOBS_AN_HOUR):02d}/PT05M.json"
-        file = self.machine.home.exports / c.export_container(TABLE) / path
-        file.parent.mkdir(parents=True, exist_ok=True)
+    def _await_turn(self) -> bool:
+        """Wait for the rate; False when the time is over."""
+        now = time.monotonic()
+        with self._lock:
+            turn = max(self._next, now - 1)
+            self._next = turn + 1 / self.rate
+        time.sleep(max(0.0, turn - now))
+        return now < self.until
+
+    def _follow(self, day: Day) -> None:
+        """Whether the ledger knows what the last round told of this day."""
+        ledger = self.machine.home.state / "ledger"
+        # The marks first: a day is saved before its marks are deleted.
+        waits = {hour for hour in day.written if (ledger / day.mark(hour)).exists()}
+        known = _held(ledger / day.document)
+        wrong = list(_other(set(day.written) - waits, day.written, known))
+        with self._lock:
+            self.soak.overtaken += len(waits)
+            self.soak.followed += len(day.written) - len(waits) - len(wrong)
+            self.soak.lost += wrong
+
+    def _grow(self, day: Day, number: int) -> BlobEvent:
+        hour = f"{day.key}{number:02d}"
+        path = f"{c.export_hour_folder(day.workspace, hour)}/m=00/PT05M.json"
+        file = self.machine.home.exports / c.export_container(day.table) / path
+        if hour not in day.written:
+            file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab") as blob:
             blob.write(b"{}\n")
-        return BlobEvent("exports", "PutBlob", c.export_container(TABLE), path)
+            day.written[hour] = (1, blob.tell())
+        return BlobEvent("exports", "PutBlob", c.export_container(day.table), path)
 
     def _post(self, there: HTTPConnection, event: BlobEvent) -> None:
         """Deliver until it is accepted, as Event Grid does."""
@@ -171,20 +235,30 @@ class Exporter:
             time.sleep(SAMPLE_SECONDS)
 
 
-def soak(home: Home, minutes: float, rate: float) -> Soak:
+def soak(home: Home, minutes: float, rate: float, places: int = PLACES) -> Soak:
     """Post for so long, wait until every mark is folded, compare ledger and lake."""
-    told = Soak()
+    days = days_of(places, datetime.now(UTC))
+    told = Soak(places=24 * len(days))
     silent = Options(drop=True)
     with Machine(home, [WORKSPACE], overrides=CALM, events=silent, submit=_no_pool) as machine:
+        _await_sweep(machine)
         cpu, began = cpu_seconds(machine.app_pid()), time.monotonic()
         around = time.process_time()
-        Exporter(machine, rate, told, began + 60 * minutes).run()
+        Exporter(machine, rate, told, began + 60 * minutes, days).run()
         told.seconds = time.monotonic() - began
         told.cpu = cpu_seconds(machine.app_pid()) - cpu
         told.cpu_around = time.process_time() - around
+        told.places = sum(len(day.written) for day in days)
         _await_folding(home)
-        told.lost = list(lost(home))
+        told.lost += lost(home)
     return told
+
+
+def _await_sweep(machine: Machine) -> None:
+    """The first sweep would find what a lost mark told of."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while machine.app.status()["last_sweep"] is None and time.monotonic() < ends:
+        time.sleep(1)
 
 
 def _no_pool(to: Submission) -> Process:
@@ -202,26 +276,41 @@ def _await_folding(home: Home) -> None:
 
 def lost(home: Home) -> Iterator[str]:
     """Hours of which the ledger knows other blobs or bytes than the lake holds, or marks left."""
-    ledger, key = home.state / "ledger", c.workspace_key(WORKSPACE)
+    ledger = home.state / "ledger"
     for path in (ledger / "touched").rglob("*"):
         if path.is_file():
             yield f"{path.name} is marked and not folded"
-    known: dict[str, tuple[int, int]] = {}
-    for path in (ledger / "days" / key / TABLE).glob("*.json"):
-        for hour, held in json.loads(path.read_text("utf-8"))["hours"].items():
-            known[hour] = (held["blobs"], held["bytes"])
-    there: dict[str, tuple[int, int]] = {}
-    for path in (home.exports / c.export_container(TABLE)).rglob("*.json"):
-        parsed = c.parse_export_blob(
-            c.export_container(TABLE),
-            path.relative_to(home.exports / c.export_container(TABLE)).as_posix(),
-        )
-        hour = parsed.hour if parsed else path.name
-        blobs, size = there.get(hour, (0, 0))
-        there[hour] = (blobs + 1, size + path.stat().st_size)
-    for hour, held in there.items():
-        if known.get(hour) != held:
-            yield f"{hour}: {held} in the lake, {known.get(hour)} in the ledger"
+    there: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for container in home.exports.glob("am-*"):
+        for path in container.rglob("*.json"):
+            name = path.relative_to(container).as_posix()
+            parsed = c.parse_export_blob(container.name, name)
+            if parsed is None:
+                yield f"{name} is no export blob"
+                continue
+            day = there[day_path(parsed.workspace, parsed.table, parsed.hour[:8])]
+            blobs, size = day.get(parsed.hour, (0, 0))
+            day[parsed.hour] = (blobs + 1, size + path.stat().st_size)
+    for document, hours in sorted(there.items()):
+        yield from _other(hours, hours, _held(ledger / document))
+
+
+def _held(document: Path) -> dict[str, tuple[int, int]]:
+    """(blobs, bytes) of each hour that a day's document knows."""
+    if not document.is_file():
+        return {}
+    hours = json.loads(document.read_text("utf-8"))["hours"]
+    return {hour: (held["blobs"], held["bytes"]) for hour, held in hours.items()}
+
+
+def _other(
+    hours: Collection[str],
+    there: Mapping[str, tuple[int, int]],
+    known: Mapping[str, tuple[int, int]],
+) -> Iterator[str]:
+    for hour in sorted(hours):
+        if known.get(hour) != there[hour]:
+            yield f"{hour}: {there[hour]} in the lake, {known.get(hour)} in the ledger"
 
 
 def main() -> int:
@@ -229,13 +318,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=120, help="events per second to offer")
+    parser.add_argument("--places", type=int, default=PLACES, help="hours of tables, at most")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        told = soak(Home(Path(folder) / "home"), options.minutes, options.rate)
+        told = soak(Home(Path(folder) / "home"), options.minutes, options.rate, options.places)
     wait = quantiles(told.waits, n=100)
     print(f"{told.posted} events in {told.seconds:.0f} s: {told.rate:.0f} per second")
     print(f"answered in {wait[49] * 1e3:.0f} ms (median), {wait[98] * 1e3:.0f} ms (99 of 100)")
     print(f"{told.refused} deliveries repeated, {len(told.lost)} hours lost")
+    print(f"{told.places} hours of tables, each marked {told.posted / told.places:.1f} times;")
+    print(f"{told.followed} marks followed, {told.overtaken} marked again while they waited")
     print(f"the host used {told.cpu:.0f} s of CPU: {1e3 * told.cpu / told.posted:.1f} ms an event;")
     print(f"emulators and exporter: {1e3 * told.cpu_around / told.posted:.1f} ms an event")
     print(f"the host holds {told.samples[-1][1]:.0f} MB; slope {told.slope:+.2f} MB in ten minutes")
