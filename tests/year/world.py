@@ -43,11 +43,13 @@ def hunts(by: int) -> list[HuntSpec]:
 
 @dataclass
 class TurnCost:
-    """What one turn asked for: calls and entries of listings, without the archive's; its calls."""
+    """What one turn asked for: calls and entries of listings, and the archive's apart, which come
+    when a folder has aged, at whichever turn that is."""
 
     calls: int = 0
     entries: int = 0
     archive: int = 0
+    archive_entries: int = 0
 
 
 @dataclass
@@ -135,6 +137,11 @@ class Years:
         held = self.house.ledger.contents().items()
         return max((len(body), path) for path, body in held if path.endswith(".json"))
 
+    def biggest_month(self) -> int:
+        """Bytes of the biggest month of the archive."""
+        held = self.house.ledger.contents().items()
+        return max((len(body) for path, body in held if path.endswith(".gz")), default=0)
+
     def _count_call(self, phase: str, operation: str, subject: str) -> None:
         if phase == "before":
             moved = (operation, subject) == ("ledger.replace", AGING)
@@ -143,7 +150,9 @@ class Years:
             self.cost.archive += old
 
     def _count_entry(self, prefix: str) -> None:
-        self.cost.entries += not self._is_archive(prefix)
+        old = self._is_archive(prefix)
+        self.cost.entries += not old
+        self.cost.archive_entries += old
 
     def _is_archive(self, subject: str) -> bool:
         day = subject.removeprefix("done/y=").replace("/m=", "").replace("/d=", "")[:8]
