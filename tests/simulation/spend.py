@@ -84,8 +84,10 @@ def backfill_keeps_its_quarter(safety: Safety, path: str) -> Iterator[str]:
     world = safety.world
     if not path.startswith(JOBS) or any(one.stalled for one in world.schedule.calls):
         return
-    bodies = [json.loads(world.ledger.peek(one) or b"") for one in world.ledger.paths(JOBS)]
-    carried = sum(is_backfill(body["runs"]) for body in bodies)
+    jobs = {one: json.loads(world.ledger.peek(one) or b"") for one in world.ledger.paths(JOBS)}
+    carried = sum(is_backfill(job["runs"]) for job in jobs.values())
+    if not is_backfill(jobs[path]["runs"]):
+        return
     if carried > quarter(world.base.settings.jobs_at_once):
         yield f"8: {carried} jobs carry backfill"
 
