@@ -1,9 +1,9 @@
 """Export events without a pause: python -m benchmarks.soak [--minutes 30] [--rate 120]
 
 The real host process with the emulators. Each event tells of a blob that has just grown. Sweeps are
-off and events go round over many hours of all tables, so that a lost mark shows: before an hour's
-blob grows again the ledger must know it as it is, unless its mark still waits; at the end it must
-know every hour as the lake has it.
+off. Hours of one day that are marked together are listed together, so that the next event hides a
+lost mark: every tenth event is alone on its day until its mark is folded, and then the ledger must
+know its hour as the lake has it. At the end it must know every hour so.
 Exit code 1: marks lost, less than 100 events per second, or memory that grows.
 """
 
@@ -16,11 +16,12 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
+from itertools import cycle
 from pathlib import Path
 from statistics import linear_regression, quantiles
 from urllib.parse import urlencode, urlsplit
@@ -42,7 +43,11 @@ MOST_GROWTH = 1.0
 """MB in ten minutes."""
 DAYS = 33
 """An event's hour is 35 days old at most, and a soak may last beyond midnight."""
-PLACES = 6_000
+PLACES = 12_000
+CROWDED = 0.25
+"""Share of the days that all but the lonely events go to."""
+ALONE = 10
+"""One of so many events is alone on its day: to fold one takes a few requests."""
 AT_ONCE = 32
 SAMPLE_SECONDS = 5.0
 WARM_UP = 0.2
@@ -77,9 +82,7 @@ class Soak:
     places: int = 0
     """Hours of tables that events told of."""
     followed: int = 0
-    """Marks that were gone, and the ledger knew their hour, before it was marked again."""
-    overtaken: int = 0
-    """Marks that still waited then: whether one of these is lost only the next one can tell."""
+    """Marks that were alone on their day and were found folded, before the day was marked again."""
 
     @property
     def rate(self) -> float:
@@ -111,26 +114,20 @@ class Day:
     workspace: str
     table: str
     key: str
+    last: str = ""
+    """The hour that was marked last."""
     written: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def document(self) -> str:
-        """Where the ledger describes it."""
-        return day_path(self.workspace, self.table, self.key)
-
-    def mark(self, hour: str) -> str:
-        """Where an event marks one of its hours."""
-        return mark_path(self.workspace, self.table, hour)
 
 
 def days_of(places: int, now: datetime) -> list[Day]:
-    """Days of the hunted tables whose hours are so many places, or all that events may name; the
-    newest first, each in all tables."""
+    """Days of the hunted tables in as many workspaces as it takes for so many hours."""
     specs, _ = load_folder(APP_FOLDER / "spark" / "hunts")
     tables = sorted({table for spec in specs for table in tables_of(spec)})
     keys = [c.day_key(now - timedelta(days=back)) for back in range(1, DAYS + 1)]
-    days = [Day(WORKSPACE, table, key) for key in keys for table in tables]
-    return days[: max(1, places // 24)]
+    wanted = max(2 * AT_ONCE, places // 24)
+    names = [f"{WORKSPACE}{n or ''}" for n in range(1 + wanted // (len(keys) * len(tables)))]
+    days = [Day(name, table, key) for name in names for key in keys for table in tables]
+    return days[:wanted]
 
 
 @dataclass
@@ -153,21 +150,27 @@ class Exporter:
         self._next = self._began
         with ThreadPoolExecutor(AT_ONCE + 1) as threads:
             busy = [threads.submit(self._sample)]
-            busy += [threads.submit(self._post_on, self.days[n::AT_ONCE]) for n in range(AT_ONCE)]
+            some = int(CROWDED * len(self.days))
+            busy += [
+                threads.submit(
+                    self._post_on, self.days[n:some:AT_ONCE], self.days[some + n :: AT_ONCE]
+                )
+                for n in range(AT_ONCE)
+            ]
             for one in busy:
                 one.result()
 
-    def _post_on(self, days: Sequence[Day]) -> None:
+    def _post_on(self, crowded: Sequence[Day], lonely: Sequence[Day]) -> None:
         """Round and round over days that no other thread has."""
         app = urlsplit(self.machine.app.url)
         there = HTTPConnection(app.hostname or "", app.port, timeout=30)
-        while days and time.monotonic() < self.until:
-            for day in days:
-                self._follow(day)
-                for hour in range(24):
-                    if not self._await_turn():
-                        break
-                    self._post(there, self._grow(day, hour))
+        hours = cycle((day, hour) for day in crowded for hour in range(24))
+        for number, crowd in enumerate(hours):
+            if not self._await_turn():
+                break
+            day = lonely[number // ALONE % len(lonely)]
+            alone = number % ALONE == 0 and self._is_folded(day)
+            self._post(there, self._grow(*((day, len(day.written) % 24) if alone else crowd)))
         there.close()
 
     def _await_turn(self) -> bool:
@@ -179,17 +182,18 @@ class Exporter:
         time.sleep(max(0.0, turn - now))
         return now < self.until
 
-    def _follow(self, day: Day) -> None:
-        """Whether the ledger knows what the last round told of this day."""
+    def _is_folded(self, day: Day) -> bool:
+        """True when nothing of a day is under way; what was told of it must be known then."""
         ledger = self.machine.home.state / "ledger"
-        # The marks first: a day is saved before its marks are deleted.
-        waits = {hour for hour in day.written if (ledger / day.mark(hour)).exists()}
-        known = _held(ledger / day.document)
-        wrong = list(_other(set(day.written) - waits, day.written, known))
+        # The mark first: a day is saved before its marks are deleted.
+        if day.last and (ledger / mark_path(day.workspace, day.table, day.last)).exists():
+            return False
+        known = _held(ledger / day_path(day.workspace, day.table, day.key))
+        wrong = list(_other(day.written, known))
         with self._lock:
-            self.soak.overtaken += len(waits)
-            self.soak.followed += len(day.written) - len(waits) - len(wrong)
+            self.soak.followed += bool(day.last) and not wrong
             self.soak.lost += wrong
+        return True
 
     def _grow(self, day: Day, number: int) -> BlobEvent:
         hour = f"{day.key}{number:02d}"
@@ -200,6 +204,7 @@ class Exporter:
         with file.open("ab") as blob:
             blob.write(b"{}\n")
             day.written[hour] = (1, blob.tell())
+        day.last = hour
         return BlobEvent("exports", "PutBlob", c.export_container(day.table), path)
 
     def _post(self, there: HTTPConnection, event: BlobEvent) -> None:
@@ -240,7 +245,8 @@ def soak(home: Home, minutes: float, rate: float, places: int = PLACES) -> Soak:
     days = days_of(places, datetime.now(UTC))
     told = Soak(places=24 * len(days))
     silent = Options(drop=True)
-    with Machine(home, [WORKSPACE], overrides=CALM, events=silent, submit=_no_pool) as machine:
+    places_of = list(dict.fromkeys(day.workspace for day in days))
+    with Machine(home, places_of, overrides=CALM, events=silent, submit=_no_pool) as machine:
         _await_sweep(machine)
         cpu, began = cpu_seconds(machine.app_pid()), time.monotonic()
         around = time.process_time()
@@ -250,7 +256,7 @@ def soak(home: Home, minutes: float, rate: float, places: int = PLACES) -> Soak:
         told.cpu_around = time.process_time() - around
         told.places = sum(len(day.written) for day in days)
         _await_folding(home)
-        told.lost += lost(home)
+        told.lost = list(dict.fromkeys([*told.lost, *lost(home)]))
     return told
 
 
@@ -292,7 +298,7 @@ def lost(home: Home) -> Iterator[str]:
             blobs, size = day.get(parsed.hour, (0, 0))
             day[parsed.hour] = (blobs + 1, size + path.stat().st_size)
     for document, hours in sorted(there.items()):
-        yield from _other(hours, hours, _held(ledger / document))
+        yield from _other(hours, _held(ledger / document))
 
 
 def _held(document: Path) -> dict[str, tuple[int, int]]:
@@ -304,13 +310,11 @@ def _held(document: Path) -> dict[str, tuple[int, int]]:
 
 
 def _other(
-    hours: Collection[str],
-    there: Mapping[str, tuple[int, int]],
-    known: Mapping[str, tuple[int, int]],
+    there: Mapping[str, tuple[int, int]], known: Mapping[str, tuple[int, int]]
 ) -> Iterator[str]:
-    for hour in sorted(hours):
-        if known.get(hour) != there[hour]:
-            yield f"{hour}: {there[hour]} in the lake, {known.get(hour)} in the ledger"
+    for hour, held in sorted(there.items()):
+        if known.get(hour) != held:
+            yield f"{hour}: {held} in the lake, {known.get(hour)} in the ledger"
 
 
 def main() -> int:
@@ -327,7 +331,7 @@ def main() -> int:
     print(f"answered in {wait[49] * 1e3:.0f} ms (median), {wait[98] * 1e3:.0f} ms (99 of 100)")
     print(f"{told.refused} deliveries repeated, {len(told.lost)} hours lost")
     print(f"{told.places} hours of tables, each marked {told.posted / told.places:.1f} times;")
-    print(f"{told.followed} marks followed, {told.overtaken} marked again while they waited")
+    print(f"{told.followed} of the marks were alone on their day and were found folded")
     print(f"the host used {told.cpu:.0f} s of CPU: {1e3 * told.cpu / told.posted:.1f} ms an event;")
     print(f"emulators and exporter: {1e3 * told.cpu_around / told.posted:.1f} ms an event")
     print(f"the host holds {told.samples[-1][1]:.0f} MB; slope {told.slope:+.2f} MB in ten minutes")
