@@ -3,7 +3,8 @@
 A folder of `done/` is a day; `archive/due.json` says from when on all in it has ended for 35 days.
 A turn moves at most BATCH documents: written to the month first, deleted then. A crash in between
 finds them in the month by their ids, and only deletes. A month is gzip members of JSON lines, as
-they were written; a document that cannot be used stays where it is.
+they were written; a document that cannot be used stays where it is. A month that is full goes on
+in another file, long before it is more than one request reads.
 """
 
 from __future__ import annotations
@@ -15,32 +16,49 @@ import logging
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.bookkeeping import Aging
 from shared.contract import day_key
 from shared.deployment import Turn
 from shared.documents import decode
-from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
+from shared.errors import BadInput, Conflict, Quarantined, TidehuntError, TooLarge
 from shared.model import Entry, Job, Json, Run
+from shared.quarantine import level
 from shared.records import AGING, ENDED_FOR, Kept, Records, done_path, kind_of
 
 log = logging.getLogger("tidehunt.archive")
 BATCH = 100
 DONE = "done/"
 _FOLDER = re.compile(r"done/y=(\d{4})/m=(\d{2})/d=(\d{2})")
+SUFFIX = ".jsonl.gz"
+FULL = 16_000_000
+"""Bytes from which on a month goes on in another file: half of what one request reads."""
 Old = tuple[Entry, Kept[Run | Job]]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a month as it was read; without an ETag where there is none yet."""
+
+    path: str
+    content: bytes
+    etag: str | None
+    bodies: Sequence[Json]
 
 
 def month_path(folder: str) -> str:
     """Where a day's folder of `done/` is archived."""
-    return f"{folder.replace(DONE, 'archive/', 1).rpartition('/')[0]}.jsonl.gz"
+    return f"{folder.replace(DONE, 'archive/', 1).rpartition('/')[0]}{SUFFIX}"
 
 
 def put_by(turn: Turn) -> None:
-    """Archive a batch of what has been old for the longest time, if anything is."""
+    """Archive a batch of what has been old for the longest time, if anything is.
+
+    A month that cannot be read keeps its own days back, and no others.
+    """
     records, today = turn.deployment.records, day_key(turn.now())
     kept = records.the_one(Aging(), AGING)
     if kept is None:
@@ -48,10 +66,20 @@ def put_by(turn: Turn) -> None:
     if not kept.value.looked:
         kept = records.save(kept, _first_look(records, kept.value))
     ripe = sorted((day, folder) for folder, day in kept.value.due.items() if day <= today)
-    for _, folder in ripe[:1]:
-        if _archived(turn, folder):
+    broken: set[str] = set()
+    for _, folder in ripe:
+        if month_path(folder) in broken or not turn.has_room():
+            continue
+        try:
+            is_done = _archived(turn, folder)
+        except Quarantined as error:
+            broken.add(month_path(folder))
+            log.log(level(error), "%s is not archived: %s", folder, error)
+            continue
+        if is_done:
             rest = {one: day for one, day in kept.value.due.items() if one != folder}
             records.save(kept, replace(kept.value, due=rest))
+        return
 
 
 def _first_look(records: Records, aging: Aging) -> Aging:
@@ -67,8 +95,9 @@ def _first_look(records: Records, aging: Aging) -> Aging:
 def _archived(turn: Turn, folder: str) -> bool:
     """Move a batch; True when nothing that can be moved is left in the folder."""
     records = turn.deployment.records
+    month = _month(records, month_path(folder))
     batch = _batch(turn, folder)
-    _append(records, month_path(folder), [kept for _, kept in batch])
+    _append(records, month, [kept for _, kept in batch])
     # A crash here, and the next turn finds the batch in the month already.
     for entry, _ in batch:
         if not turn.has_room():
@@ -94,31 +123,38 @@ def _drop(records: Records, entry: Entry) -> None:
         log.warning("stays, it has changed since it was archived: %s", entry.path)
 
 
-def _append(records: Records, path: str, batch: Sequence[Kept[Run | Job]]) -> None:
-    if not batch:
-        return
-    held, etag = _month(records, path)
-    there = {str(body["id"]) for body in _bodies(records, path, held)}
+def _append(records: Records, month: Sequence[File], batch: Sequence[Kept[Run | Job]]) -> None:
+    there = {str(body["id"]) for file in month for body in file.bodies}
     new = [kept for kept in batch if kept.value.id not in there]
     if new:
         lines = "".join(json.dumps(kept.whole()) + "\n" for kept in new)
-        records.ledger.write_bytes(path, held + gzip.compress(lines.encode(), mtime=0), etag)
+        last = month[-1]
+        content = last.content + gzip.compress(lines.encode(), mtime=0)
+        records.ledger.write_bytes(last.path, content, last.etag)
 
 
-def _month(records: Records, path: str) -> tuple[bytes, str | None]:
-    found = records.ledger.read_bytes(path)
-    return (found.content, found.etag) if found else (b"", None)
+def _month(records: Records, path: str) -> list[File]:
+    """A month's files; the last is the one to write to, and may not be there yet.
+
+    Quarantined when one cannot be read: it is never written over.
+    """
+    files: list[File] = []
+    while not files or len(files[-1].content) >= FULL:
+        number = f".{len(files) + 1}" if files else ""
+        files.append(_file(records, f"{path.removesuffix(SUFFIX)}{number}{SUFFIX}"))
+    return files
 
 
-def _bodies(records: Records, path: str, content: bytes) -> Iterator[Json]:
-    """A month's documents. Quarantined when they cannot be read: it is never written over."""
+def _file(records: Records, path: str) -> File:
     try:
+        found = records.ledger.read_bytes(path)
+        content, etag = (found.content, found.etag) if found else (b"", None)
         with gzip.open(io.BytesIO(content)) as lines:
-            for line in lines:
-                yield json.loads(line)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+            bodies = [json.loads(line) for line in lines]
+    except (OSError, EOFError, ValueError, zlib.error, TooLarge) as error:
         raise records.quarantine.put(path, BadInput(f"no archive: {error}")) from error
     records.quarantine.free(path)
+    return File(path, content, etag, bodies)
 
 
 # --- finding --------------------------------------------------------------------------------------
@@ -159,9 +195,8 @@ def _archived_run(records: Records, run_id: str, now: datetime) -> Kept[Run] | N
     folder = done_path(run_id).rpartition("/")[0]
     if run_id[:8] > day_key(now - ENDED_FOR) or not _FOLDER.fullmatch(folder):
         return None
-    path = month_path(folder)
-    content, etag = _month(records, path)
-    for body in _bodies(records, path, content):
-        if body.get("id") == run_id:
-            return Kept(path, decode(Run, body, path), etag, body)
+    for file in _month(records, month_path(folder)):
+        for body in file.bodies:
+            if body.get("id") == run_id:
+                return Kept(file.path, decode(Run, body, file.path), file.etag, body)
     return None

@@ -204,6 +204,8 @@ def _step_jobs(turn: Turn, runs: Runs) -> None:
 
 def _start_jobs(turn: Turn) -> None:
     """New jobs for what waits, read afresh: steps before may have put runs back."""
+    if not turn.has_room():
+        return
     runs = {kept.path: kept for kept in turn.deployment.records.runs()}
     if not any(kept.value.status == "waiting" for kept in runs.values()):
         return

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from shared import contract as c
-from shared.archive import ended_run
+from shared.archive import find_run
 from shared.deployment import Turn
 from shared.errors import TooLarge
 from shared.model import Json, Run
@@ -28,7 +28,8 @@ def before(turn: Turn, run: Run) -> Json:
     """What the newest delivered revision before this one held, so that only changes are sent."""
     stem = run.id.rsplit("-r", 1)[0]
     for revision in range(run.revision - 1, -1, -1):
-        earlier = ended_run(turn.deployment.records, f"{stem}-r{revision}", turn.now())
+        # Wherever it is: it may have ended and not be put away yet.
+        earlier = find_run(turn.deployment.records, f"{stem}-r{revision}", turn.now())
         if earlier is not None and earlier.value.status == "done":
             path = c.delivered_path(earlier.value.job or "", earlier.value.id)
             return _hashes(turn, path)

@@ -30,7 +30,7 @@ class Ledger(Protocol):
         """Delete (this version, if an ETag is given). Nothing there is fine; Conflict if other."""
 
     def read_bytes(self, path: str) -> Bytes | None:
-        """What lies there, whatever it is, or None."""
+        """What lies there, whatever it is, or None. TooLarge when one request cannot read it."""
 
     def write_bytes(self, path: str, content: bytes, etag: str | None) -> str:
         """Write over the version that was read (None: create it); the new ETag, or Conflict."""

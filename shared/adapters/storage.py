@@ -128,8 +128,10 @@ class BlobLedger:
             refuse_missing_container(error)
 
     def read_bytes(self, path: str) -> Bytes | None:
-        """What lies there, up to 32 MB, or None."""
+        """What lies there, or None. TooLarge from 32 MB on: a part of it is worth nothing."""
         found = self._read(path, Patience(self._seconds), ARCHIVE_BYTES)
+        if found and len(found[0]) >= ARCHIVE_BYTES:
+            raise TooLarge(f"it has {ARCHIVE_BYTES:,} bytes or more", where=self._where(path))
         return Bytes(*found) if found else None
 
     def write_bytes(self, path: str, content: bytes, etag: str | None) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import Conflict
+from shared.adapters.storage import ARCHIVE_BYTES
+from shared.errors import Conflict, TooLarge
 from tests.contract.test_ledger import Bench, bench, emulator
 from workbench.cloud import LocalCloud
 from workbench.emulators.faults import Fault, Faults
@@ -31,6 +32,18 @@ def test_a_big_file_is_one_request_each_way(bench: Bench) -> None:
     bench.ledger.write_bytes(bench.at("big"), content, None)
     found = bench.ledger.read_bytes(bench.at("big"))
     assert found is not None and found.content == content
+
+
+def test_what_one_request_cannot_read_is_too_large_and_not_cut(
+    cloud: LocalCloud, credential: Any
+) -> None:
+    bench = emulator(cloud, credential)
+    bench.ledger.write_bytes(bench.at("whole"), bytes(ARCHIVE_BYTES - 1), None)
+    bench.ledger.write_bytes(bench.at("over"), bytes(ARCHIVE_BYTES + 1), None)
+    found = bench.ledger.read_bytes(bench.at("whole"))
+    assert found is not None and len(found.content) == ARCHIVE_BYTES - 1
+    with pytest.raises(TooLarge):
+        bench.ledger.read_bytes(bench.at("over"))
 
 
 def test_only_the_version_that_was_read_is_written_over(bench: Bench) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,8 +13,9 @@ import pytest
 
 from shared import contract as c
 from shared import http_api
-from shared.archive import BATCH, ended_run, find_run, month_path, put_by
-from shared.errors import OutcomeUnknown, Quarantined, TidehuntError
+from shared.archive import BATCH, FULL, ended_run, find_run, month_path, put_by
+from shared.documents import encode
+from shared.errors import OutcomeUnknown, TidehuntError
 from shared.model import Job, Json, Run
 from shared.records import AGING, Kept, done_path, job_path, run_path
 from tests.unit.house import START, WORKSPACE, Crash, House, a_run, build, hours_of_days
@@ -202,11 +205,40 @@ def test_a_broken_month_is_never_written_over(home: House, content: bytes) -> No
     turns(home)
     home.ledger.plant(MONTH, content)
     home.clock.now = OLD
-    with pytest.raises(Quarantined):
-        turns(home)
+    turns(home)
     assert home.ledger.contents()[MONTH] == content
     assert list(home.documents(DAY)) == [done_path(run.id)]
     assert MONTH in http_api.status(home.deployment)[1]["quarantined"]
+
+
+def test_a_broken_month_keeps_no_other_back(home: House) -> None:
+    finish(home, [a_done(1), a_done(2, "20260308"), a_done(3, "20260401")])
+    turns(home)
+    home.ledger.plant(MONTH, b"no gzip")
+    home.clock.now = START + timedelta(days=70)
+    turns(home)
+    assert [body["id"] for body in archived(home, "archive/y=2026/m=04.jsonl.gz")] == [
+        a_done(3, "20260401").id
+    ]
+    home.ledger.plant(MONTH, gzip.compress(b""))
+    turns(home, 2)
+    assert len(archived(home)) == 2
+
+
+def test_a_full_month_goes_on_in_another_file(home: House) -> None:
+    finish(home, [a_done(1), a_done(2)])
+    noise = base64.b64encode(random.Random(7).randbytes(FULL)).decode()  # noqa: S311  no secret
+    first = gzip.compress(json.dumps({**encode(a_done(1)), "noise": noise}).encode() + b"\n", 1)
+    home.ledger.plant(MONTH, first)
+    turns(home)
+    home.clock.now = OLD
+    turns(home)
+    assert home.ledger.contents()[MONTH] == first
+    second = archived(home, "archive/y=2026/m=03.2.jsonl.gz")
+    assert [body["id"] for body in second] == [a_done(2).id] and home.documents(DAY) == {}
+    for run in (a_done(1), a_done(2)):
+        found = find_run(home.deployment.records, run.id, home.clock())
+        assert found is not None and found.value == run
 
 
 def test_a_broken_document_stays_where_it_is_and_the_others_go(home: House) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared import contract as c
-from shared import deliveries, delivery
+from shared import delivered, deliveries, delivery
 from shared.errors import Forbidden, OutcomeUnknown, Permanent, Rejected, Throttled, TooLarge
 from shared.model import Cursor
 from shared.records import Kept, run_path
@@ -306,3 +307,19 @@ def test_the_days_megabytes_are_reserved_before_they_are_sent() -> None:
     assert step(home).status == "held"
     home.clock.forward(23 * 3600)
     assert step(home).counts.sent == 34
+
+
+@pytest.mark.parametrize("folder", ["active", "done"])
+def test_a_revision_sends_changes_also_when_the_one_before_is_not_put_away_yet(folder: str) -> None:
+    first = a_run(status="done", job=JOB)
+    home = delivering(run=replace(first, id=first.id.replace("-r0", "-r1"), revision=1))
+    records, found = home.deployment.records, [a_finding(f"10.0.0.{n}") for n in range(1, 4)]
+    hashes = {
+        one["FindingId"]: delivery.content_hash(json.dumps(one).encode()) for one in found[:2]
+    }
+    delivered.write(home.turn(), first, hashes)
+    kept = records.save(Kept(run_path(first), first, None), first)
+    if folder == "done":
+        records.finish(kept, first.id)
+    step(home, first.id.replace("-r0", "-r1"))
+    assert sent(home) == ids(found[2:])
