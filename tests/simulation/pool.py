@@ -165,7 +165,9 @@ class Pool(MemoryEngine):
             counts[name] = len(lines)
             self.schedule.after(seconds - 1, partial(self._write, engine_id, plan, path, content))
         path = c.manifest_path(job_id, run_id)
-        verdict = {"status": "failed", "error": "it raised"} if fails else {}
+        # One in two tells of what another job may well do.
+        passing = int(job_id[-1], 16) % 2 == 0
+        verdict = {"status": "failed", "error": "it raised", "passing": passing} if fails else {}
         body = house.manifest(job_id, run_id, counts, code_hash=code_of(job_id), **verdict)
         self.schedule.after(seconds, lambda: self._write(engine_id, plan, path, body))
 
