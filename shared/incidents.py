@@ -96,7 +96,7 @@ def judge(
     """What new evidence means for a case; `found` is the incident that the case names, if any."""
     if found is not None and case.opened is None:
         case = replace(case, opened=now)  # a crash came between creating it and saving that
-    if case.quiet_until is not None and now < case.quiet_until and _lesson_stands(found):
+    if case.quiet_until is not None and now < case.quiet_until and lesson_stands(found):
         return Quiet(case, f"quiet until {case.quiet_until:%Y-%m-%d}: {case.learned_from}", True)
     if not case.incident_id or (found is None and case.opened is None):
         return _open(case, max(case.generation, 1), evidence, spec)
@@ -109,7 +109,7 @@ def judge(
     return _update(case, found, evidence)
 
 
-def _lesson_stands(found: Incident | None) -> bool:
+def lesson_stands(found: Incident | None) -> bool:
     """False when the analyst has reopened the incident, or closed it as something else since."""
     if found is None:
         return True

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from shared.contract import workspace_key
 from shared.deployment import Deployment, Turn
 from shared.documents import encode
-from shared.errors import BadInput
+from shared.errors import BadInput, TidehuntError
+from shared.incidents import lesson_stands
 from shared.model import Case, Json, Request
 from shared.records import CASES, REQUESTS, case_path
 
@@ -89,9 +90,23 @@ def _is_key(key: str) -> bool:
 
 
 def carry_out(turn: Turn, request: Request) -> None:
-    """End a case's quiet time. The lesson stays known, so that it is not learned again."""
+    """End a case's quiet time. The lesson stays known, so that it is not learned again.
+
+    Unless it stands no more: the analyst's next word may be the same, and is a new one.
+    """
     records, now = turn.deployment.records, turn.now()
     kept = records.load(Case, case_path(request.run_id)) if _is_key(request.run_id) else None
     if kept is not None and is_quiet(kept.value, now):
-        records.save(kept, replace(kept.value, quiet_until=now))
+        known = kept.value.learned_from if _stands(turn, kept.value) else ""
+        records.save(kept, replace(kept.value, quiet_until=now, learned_from=known))
         log.warning("case %s speaks again: %s", kept.value.key, request.reason or "no reason")
+
+
+def _stands(turn: Turn, case: Case) -> bool:
+    """Whether the analyst's word is still what was learned; as far as Sentinel tells now."""
+    try:
+        found = turn.deployment.incidents.get(case.workspace, case.incident_id)
+    except TidehuntError as error:
+        log.warning("the incident of case %s is not looked at: %s", case.key, error)
+        return True
+    return lesson_stands(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -26,28 +27,31 @@ from shared.timeline import HuntRecord
 
 log = logging.getLogger("tidehunt.starts")
 UNFINISHED_MOST = 25
-"""Runs of a hunt in a workspace that are under way at one time, as many as share a job: while
+"""Live runs of a hunt in a workspace that are under way at one time, as many as share a job: while
 nothing is taken from us a turn's reading would grow until it has room for nothing else."""
 
 
-def start_due(turn: Turn, busy: Collection[str], seen: list[tuple[HuntSpec, HuntRecord]]) -> None:
+def start_due(turn: Turn, runs: Collection[Run], seen: list[tuple[HuntSpec, HuntRecord]]) -> None:
     """Save a waiting run for every slot that is due. One hunt's trouble spares the others.
 
-    `busy` are the ids of unfinished runs: their slots wait for them. Before the lake was listed
-    once nothing starts: which slot is the newest, and what its window holds, is not known yet.
-    A hunt that lacks its tables only remembers what lands. `seen` gets the time line of each
-    other hunt as it is left.
+    `runs` are the unfinished ones: their slots wait for them. Before the lake was listed once
+    nothing starts: which slot is the newest, and what its window holds, is not known yet. A hunt
+    that lacks its tables only remembers what lands. `seen` gets the time line of each other hunt
+    as it is left.
     """
     sweeps = turn.deployment.records.the_one(Sweeps(), SWEEPS)
     if sweeps is None or sweeps.value.month is None or paused(turn.deployment.records):
         return
+    busy = {run.id for run in runs} | turn.deployment.records.unreadable_runs()
+    live = Counter((run.hunt_guid, run.workspace) for run in runs if run.kind == "live")
     for spec in turn.deployment.hunts:
         for workspace in turn.deployment.settings.workspaces:
             if spec.status not in ("live", "shadow") or not turn.has_room():
                 continue
             lacks = schedule.lacks(spec, sweeps.value.tables)
+            room = 0 if lacks else UNFINISHED_MOST - live[spec.guid, workspace]
             try:
-                record = _start_slots(turn, spec, workspace, busy, idle=bool(lacks))
+                record = _start_slots(turn, spec, workspace, busy, room)
                 seen.extend([] if lacks else [(spec, record)])
                 continue
             except TidehuntError as error:
@@ -66,14 +70,14 @@ def _as_it_is(turn: Turn, spec: HuntSpec, workspace: str) -> list[tuple[HuntSpec
 
 
 def _start_slots(
-    turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str], *, idle: bool
+    turn: Turn, spec: HuntSpec, workspace: str, busy: Collection[str], room: int
 ) -> HuntRecord:
+    """Start at most `room` runs of a hunt; its time line as it is left."""
     deployment, now = turn.deployment, turn.now()
     known = deployment.records.hunt(spec.guid, workspace)
     if known.etag is None:
         known = deployment.records.save(known, _acquainted(turn, spec, workspace, known.value))
-    room = UNFINISHED_MOST - sum(slot.run in busy for slot in known.value.slots.values())
-    kept, due = known, [] if idle or room <= 0 else _due_of(turn, spec, known.value, busy)
+    kept, due = known, _due_of(turn, spec, known.value, busy) if room > 0 else []
     if due:
         # Events may be lost and a sweep may have met a landing half way: look before spending.
         _look_again(turn, spec, workspace, due)

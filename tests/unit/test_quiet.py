@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ import pytest
 from shared import http_api, quiet
 from shared.callers import OPERATOR, READER
 from shared.documents import encode
+from shared.errors import Transient
 from shared.http_api import answer
 from shared.model import Case, Json
 from shared.records import case_path
 from tests.unit import house
+from tests.unit.delivering import refuse
 from tests.unit.house import GUID, START, WORKSPACE, House
 
 UNTIL = START + timedelta(days=30)
@@ -120,6 +123,31 @@ def test_what_cannot_be_revoked_is_said(key: str, body: bytes, code: int) -> Non
     keep(home, case(1), case(2, quiet_until=None))
     assert revoke(home, key, body)[0] == code
     assert len(home.documents("requests/")) == (code == 202)
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_a_word_that_the_analyst_had_taken_back_is_news_when_it_comes_again(
+    looked_at: bool,
+) -> None:
+    home = house.build(None, coalesce_seconds="0", settle_seconds="60", readback_seconds="0")
+    home.land(house.hours_of_days("20260309"))
+    home.live(12, 300)
+    ((workspace, incident),) = list(home.incidents.incidents)
+    close = partial(home.incidents.change, workspace, incident, status="Closed")
+    close(classification="FalsePositive")
+    home.land(house.hours_of_days("20260310"))
+    home.live(24, 300)
+    close(classification="TruePositive")
+    (told,) = listed(home)["quiet"]
+    home.wire.hook = (lambda *_: None) if looked_at else refuse("incidents.get", Transient("503"))
+    revoke(home, told["case"])
+    home.tick()
+    home.wire.hook = lambda *_: None
+    close(classification="FalsePositive")
+    home.land(house.hours_of_days("20260311"))
+    home.live(24, 300)
+    # Where Sentinel did not tell, one incident too many is opened rather than one too few.
+    assert len(home.incidents.incidents) == (1 if looked_at else 2)
 
 
 def test_after_a_revocation_the_next_finding_opens_an_incident() -> None:
