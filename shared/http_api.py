@@ -257,13 +257,14 @@ def _time(moment: datetime | None) -> str | None:
 def status(deployment: Deployment) -> Answer:
     """`GET /api/status`: what runs, what waits, what ended last, what is silent."""
     records = deployment.records
+    # In the order in which work goes on, so that what moves meanwhile is seen once at least.
+    sweeps = records.the_one(Sweeps(), SWEEPS)
     marks = sum(1 for _ in records.ledger.list(MARKS))
     asked = sum(1 for _ in records.ledger.list(REQUESTS))
-    runs, jobs, filling = records.runs(), records.jobs(), fills.open_fills(deployment)
-    sweeps = records.the_one(Sweeps(), SWEEPS)
     exported = sweeps.value.tables if sweeps else None
     hunts = [line for spec in deployment.hunts for line in _hunt_lines(deployment, spec, exported)]
     slots = sum(line["open_slots"] for line in hunts)
+    filling, runs, jobs = fills.open_fills(deployment), records.runs(), records.jobs()
     return 200, {
         "version": __version__,
         "deployment": deployment.settings.deployment,
