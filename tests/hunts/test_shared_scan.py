@@ -70,7 +70,8 @@ def test_the_hunts_of_one_job_read_its_json_once(
     assert found[0] == found[1][:1]
     assert [address for address, _ in found[1]] == [f"192.0.2.{n}" for n in range(hunts)]
     assert {sum(rows.values()) for _, rows in found[1]} == {len(HOURS) * HUNTS}
-    assert kept(session) == held  # a job lets go of what its runs shared
+    # A job lets go of what its runs shared; what tests before it left may go at any moment.
+    assert kept(session) <= held
 
 
 def finding(lake: SmallLake, job_id: str, number: int) -> tuple[str, dict[str, int]]:
@@ -81,10 +82,10 @@ def finding(lake: SmallLake, job_id: str, number: int) -> tuple[str, dict[str, i
     return one["Identity"]["DstIpAddr"], {name: facts["rows"] for name, facts in tables.items()}
 
 
-def kept(session: SparkSession) -> int:
-    """How many tables Spark keeps in memory or on its disk."""
+def kept(session: SparkSession) -> set[int]:
+    """Numbers of the tables that Spark keeps in memory or on its disk."""
     context: Any = session.sparkContext
-    return int(context._jsc.getPersistentRDDs().size())
+    return set(context._jsc.getPersistentRDDs())
 
 
 def test_a_view_of_one_run_alone_is_not_kept(
