@@ -121,7 +121,7 @@ class _MovesOnFirst(LedgerThrough):
 
 
 def moves_on_before_it_sends(home: Deployment) -> Deployment:
-    """1: the cursor is saved after a request was accepted."""
+    """10: the cursor is saved after a request was accepted: the read-back waits for the others."""
     sink = _SendsLate(home.sink)
     return replace(home, sink=sink, records=Records(_MovesOnFirst(home.records.ledger, sink)))
 
