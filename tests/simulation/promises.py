@@ -49,7 +49,10 @@ def nothing_is_paused(safety: Safety) -> Iterator[str]:
 
 
 def fills_end(safety: Safety) -> Iterator[str]:
-    """11: no slot that a fill was to judge, with data since before, waits for one still."""
+    """11: no gap that a fill was asked to fill, with data since before, waits for one still.
+
+    What was no gap then, since its hunt was to judge it by itself, may have become one.
+    """
     world = safety.world
     ended = {fill.id: fill for fill in _ended(world)}
     for one in world.upkeep.filled:
@@ -70,6 +73,7 @@ def _unfilled(world: World, fill: Fill) -> Iterator[str]:
     path = hunt_path(fill.hunt_guid, fill.workspace)
     record = decode(HuntRecord, json.loads(world.ledger.peek(path) or b""), path)
     waiting = [gap for gap in record.gaps if gap.reason in gaps.WAITING]
+    before = world.upkeep.filled.get(fill.id, ())
     step = schedule.slot_length(spec)
     for number in range(int((fill.end - fill.start) / step)):
         slot = Window(fill.start + number * step, fill.start + (number + 1) * step)
@@ -78,7 +82,8 @@ def _unfilled(world: World, fill: Fill) -> Iterator[str]:
             for table in tables_of(spec)
             for hour in hours_between(slot.start, slot.end)
         ]
-        if any(moment and moment < fill.asked for moment in landed) and gaps.holding(waiting, slot):
+        known = gaps.holding(before, slot) and any(one and one < fill.asked for one in landed)
+        if known and gaps.holding(waiting, slot):
             yield f"11: fill {fill.id} left {slot.start} as it was"
 
 

@@ -33,15 +33,22 @@ class Sending:
     """Rows of the run that the ledger knew to be sent before it."""
     met: int
     """Interruptions that its call had met before its effect."""
+    stalled: float
+    """Seconds for which its call had stood still before its effect."""
     saved: bool = False
     """True once its own call has written down that these rows are sent."""
+    until_saved: float = 0.0
+    """Seconds for which its call had stood still by then."""
 
     @property
     def repeats(self) -> bool:
-        """True when a fault kept its call from writing down what it sent: it is sent again."""
+        """True when a fault kept its call from writing down what it sent, or did so for longer
+        than its claim: another one has sent it meanwhile."""
+        stood = (self.until_saved if self.saved else self.call.stalled) - self.stalled
+        if stood >= BEYOND_THE_CLAIM:
+            return True
         died = isinstance(self.call.raised, HostDied)
-        stood = self.call.stalled >= BEYOND_THE_CLAIM
-        return not self.saved and (died or stood or self.call.met > self.met)
+        return not self.saved and (died or self.call.met > self.met)
 
 
 class Sink(MemoryFindingSink):
@@ -76,14 +83,14 @@ class Sink(MemoryFindingSink):
         run_id = rows[0]["RunId"]
         met = call.met - (call.fault in AFTER_THE_EFFECT)
         counted = self._counted(run_id)
-        self._unsaved[call] = Sending(call, run_id, rows, swallowed, counted, met)
+        self._unsaved[call] = Sending(call, run_id, rows, swallowed, counted, met, call.stalled)
         self.sendings.append(self._unsaved[call])
 
     def saw_written(self, call: Call, path: str) -> None:
         """A call wrote a document: it may be what it had to write after its last request."""
         mine = self._unsaved.get(call)
         if mine is not None and path.endswith(f"/{mine.run_id}.json"):
-            mine.saved = self._counted(mine.run_id) > mine.counted
+            mine.saved, mine.until_saved = self._counted(mine.run_id) > mine.counted, call.stalled
             if mine.saved:
                 del self._unsaved[call]
 

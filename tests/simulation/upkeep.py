@@ -21,7 +21,7 @@ from shared.model import Case, HuntSpec, HuntStatus, Json, Run
 from shared.pauses import ASKED, PAUSE
 from shared.quiet import is_quiet
 from shared.records import CASES, RUNS, hunt_path
-from shared.timeline import HuntRecord
+from shared.timeline import Gap, HuntRecord
 from tests.simulation.faults import LONGEST_STALL
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Upkeep:
     """Runs that got another job while theirs may have been alive."""
     revoked: dict[str, list[datetime]] = field(default_factory=dict)
     """Case -> when somebody asked to let it speak again."""
-    filled: list[str] = field(default_factory=list)
-    """Ids of fills that were promised."""
+    filled: dict[str, tuple[Gap, ...]] = field(default_factory=dict)
+    """Fill that was promised -> the gaps that there were when it was asked for."""
     disabled: dict[str, datetime] = field(default_factory=dict)
     """Hunt -> since when it is disabled."""
 
@@ -154,7 +154,7 @@ class Upkeep:
             asked |= {"from": day, "to": day}
 
         def keep(code: int, body: Json) -> None:
-            self.filled.extend(body["fills"] if code == 202 else ())
+            self.filled |= dict.fromkeys(body["fills"], record.gaps) if code == 202 else {}
 
         body = json.dumps(asked).encode()
         self._ask("fill", body.decode(), lambda h: http_api.fill_gaps(h, body), keep=keep)
@@ -171,7 +171,7 @@ class Upkeep:
 
     def _unfill(self) -> None:
         if self.filled and self.dice.random() < 0.5:
-            one = self.dice.choice(self.filled)
+            one = self.dice.choice(list(self.filled))
             self._ask("cancel", one, lambda h: http_api.change_run(h, one, "cancel", REASON))
 
     def _revoke(self) -> None:
