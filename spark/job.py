@@ -52,6 +52,8 @@ SQL: Mapping[str, str] = {
     # A row of pairs holds all events of one: the default of 10,000 rows may be a gigabyte.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     "spark.sql.parquet.compression.codec": "zstd",
+    # What is broadcast is computed in that time: a job has one deadline, its own.
+    "spark.sql.broadcastTimeout": "86400",
     # Logs write zero dates (0001, 1601, 1899): Spark's default refuses to write what is older than
     # the calendar, and a table's copy would fail with one such row.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
