@@ -103,7 +103,8 @@ def _await(machine: Machine, run_id: str) -> Json:
 
 
 def _outcome(home: Home, run: Json, peak: int, seconds: float) -> Outcome:
-    stored = [json.loads(body) for body in _bodies(home, "logs", "select body from row")]
+    query = "select body from row where name = 'TidehuntFindings_CL'"
+    stored = [json.loads(body) for body in _bodies(home, "logs", query)]
     query = "select body from resource where kind = 'incidents'"
     incidents = [json.loads(body) for body in _bodies(home, "sentinel", query)]
     results = home.state / "results" / withheld_folder(run["job"], run["run_id"])

@@ -32,9 +32,9 @@ def main() -> int:
     while left > 0:
         kills = min(left, KILLS_A_STORY)
         with tempfile.TemporaryDirectory() as folder:
-            story = Story(Home(Path(folder) / "home"), kills, seed, hit=hit)
+            story = Story(Home(Path(folder) / "home"), kills, seed, hit=hit, seen=used)
             broken += [f"seed {seed}: {one}" for one in story.tell()]
-        hit, used = story.hit, used | story.seen
+        hit, used = story.hit, story.seen
         left, seed = left - kills, seed + 1
         print(f"{options.kills - left} kills, {time.monotonic() - began:.0f} s", flush=True)
     for route in sorted(used):

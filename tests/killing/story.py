@@ -74,7 +74,7 @@ class Story:
     hit: set[str] = field(default_factory=set)
     """Routes at which the app was killed, by earlier stories too: the others are aimed at first."""
     seen: set[str] = field(default_factory=set)
-    """Routes that the app has used."""
+    """Routes that the app has used, in earlier stories too: a killed one does not come that far."""
     asked: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     """Runs that somebody cancelled."""
@@ -104,7 +104,7 @@ class Story:
                 self._until_idle()
             machine.cloud.faults.clear()
             self._until_idle()
-            self.seen, self.hit = self._used(), self.hit | self._killed_at()
+            self.seen, self.hit = self.seen | self._used(), self.hit | self._killed_at()
             recent = [run["run_id"] for run in machine.app.status()["recent"]]
             self.runs = [machine.app.run(one) for one in sorted({*recent, *self.asked})]
         return list(violations(self.home, self.runs, self.causes, self.given_up))
@@ -146,7 +146,7 @@ class Story:
         faults.clear()
         fault = Fault(kind, also=self._machine.kill_app)
         # Most requests are the ledger's: those whose repeat has an effect would be met too seldom.
-        used = self._used()
+        used = self.seen | self._used()
         aims = used - self.hit - self._killed_at() or {one for one in used if one.startswith(ACTS)}
         if aims and self._random.random() < 0.5:
             aim = self._random.choice(sorted(aims))
