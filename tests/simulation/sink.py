@@ -33,8 +33,6 @@ class Sending:
     """Rows of the run that the ledger knew to be sent before it."""
     met: int
     """Interruptions that its call had met before its effect."""
-    stalled: float
-    """Seconds for which its call had stood still before its effect."""
     saved: bool = False
     """True once its own call has written down that these rows are sent."""
     until_saved: float = 0.0
@@ -43,8 +41,8 @@ class Sending:
     @property
     def repeats(self) -> bool:
         """True when a fault kept its call from writing down what it sent, or did so for longer
-        than its claim: another one has sent it meanwhile."""
-        stood = (self.until_saved if self.saved else self.call.stalled) - self.stalled
+        than its claim: another one has sent it before or meanwhile."""
+        stood = self.until_saved if self.saved else self.call.stalled
         if stood >= BEYOND_THE_CLAIM:
             return True
         died = isinstance(self.call.raised, HostDied)
@@ -83,7 +81,7 @@ class Sink(MemoryFindingSink):
         run_id = rows[0]["RunId"]
         met = call.met - (call.fault in AFTER_THE_EFFECT)
         counted = self._counted(run_id)
-        self._unsaved[call] = Sending(call, run_id, rows, swallowed, counted, met, call.stalled)
+        self._unsaved[call] = Sending(call, run_id, rows, swallowed, counted, met)
         self.sendings.append(self._unsaved[call])
 
     def saw_written(self, call: Call, path: str) -> None:
