@@ -237,7 +237,7 @@ def of_coverage(run: Run) -> list[Alarm]:
     return [*days, *(_coverage_alarm(run, "ColumnDark", *told, MEND_COLUMN) for told in dark)]
 
 
-MEND_DOCUMENT = "mend the document, or delete it where docs/operations.md says that this is safe"
+MEND_DOCUMENT = "mend the document, or delete it: see `quarantined` in docs/operations.md"
 MEND_DAY = "look at the table's export of these days; `tidehunt redrive` judges them again"
 MEND_COLUMN = "compare the source's columns with spark/tables: most often one was renamed"
 

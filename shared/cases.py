@@ -92,18 +92,9 @@ class Cases:
             case = replace(case, counted=today)
         kept = records.save(kept, case)
         # A crash here leaves a case that is not opened: the same incident id is created again.
-        self._create(run, case.incident_id, verdict.properties)
+        _create(self.turn, run, case.incident_id, verdict.properties)
         records.save(kept, replace(case, opened=self.turn.now()))
         return m.CaseSettled(self.turn.now(), opened=1)
-
-    def _create(self, run: Run, incident_id: str, properties: Json) -> None:
-        sink = self.turn.deployment.incidents
-        try:
-            sink.put(run.workspace, incident_id, properties, None)
-        except Conflict as error:
-            if sink.get(run.workspace, incident_id) is None:
-                raise Transient(f"refused, and not there: {error.what}", where=run.id) from error
-            log.info("incident is there already: %s", incident_id)
 
     def _update(
         self, run: Run, kept: Kept[Case], incident: Incident, verdict: Update
@@ -194,13 +185,24 @@ def _give_back(turn: Turn) -> None:
     turn.deployment.records.save(kept, replace(kept.value, incidents=fewer))
 
 
-def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
+def _create(turn: Turn, run: Run, incident_id: str, properties: Json) -> None:
+    """Create an incident; one that is there already is ours."""
     sink = turn.deployment.incidents
+    try:
+        sink.put(run.workspace, incident_id, properties, None)
+    except Conflict as error:
+        if sink.get(run.workspace, incident_id) is None:
+            raise Transient(f"refused, and not there: {error.what}", where=run.id) from error
+        log.info("incident is there already: %s", incident_id)
+
+
+def _roll_up(turn: Turn, run: Run, spec: HuntSpec, rest: int) -> None:
     key = incidents.incident_id(f"roll-up|{run.workspace}|{run.hunt_guid}|{run.id}", 1)
-    if sink.get(run.workspace, key) is not None or not _reserve(turn, run, ROLL_UPS):
+    known = turn.deployment.incidents.get(run.workspace, key)
+    if known is not None or not _reserve(turn, run, ROLL_UPS):
         return
     try:
-        sink.put(run.workspace, key, incidents.roll_up(run, spec, rest, run.counts.withheld), None)
+        _create(turn, run, key, incidents.roll_up(run, spec, rest, run.counts.withheld))
     except (Throttled, Forbidden, Permanent):
         # It was certainly not opened, and is tried again.
         _give_back(turn)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -220,31 +220,29 @@ def _start_jobs(turn: Turn) -> None:
 
 def _step_runs(turn: Turn, runs: Runs) -> None:
     """Deliver, who has waited longest first: a service that hangs for some keeps nobody back."""
-    # First: a revision is told by the one before what is known already.
-    away = _put_away_ended(turn, runs, ())
+    # First: what ended would wait for as long as deliveries take all the room.
+    _put_away_ended(turn, runs)
     for path, kept in sorted(runs.items(), key=lambda one: (is_backfill([one[0]]), _since(one[1]))):
         if kept.value.status in ("delivering", "held") and turn.has_room():
             _guarded(kept.value.id, deliveries.step_run, turn, runs, path)
-    _put_away_ended(turn, runs, away)
+    _put_away_ended(turn, runs)
 
 
-def _put_away_ended(turn: Turn, runs: Runs, away: Collection[str]) -> list[str]:
-    """Tell of the runs that have ended and put them away, those `away` apart; their paths."""
+def _put_away_ended(turn: Turn, runs: Runs) -> None:
+    """Tell of the runs that have ended, and put them away; in this turn they are none any more."""
     ended = [
         path
         for path, kept in runs.items()
-        if kept.value.status in RUN_TERMINAL and path == run_path(kept.value) and path not in away
+        if kept.value.status in RUN_TERMINAL and path == run_path(kept.value)
     ]
-    done: list[str] = []
-    while len(done) < len(ended) and turn.has_room():
-        some = [runs[path] for path in ended[len(done) : len(done) + ENDED_AT_ONCE]]
+    for first in range(0, len(ended), ENDED_AT_ONCE):
+        if not turn.has_room():
+            return
+        some = [runs.pop(path) for path in ended[first : first + ENDED_AT_ONCE]]
         # A crash here finds them ended in `active`, and tells them again under the same ids.
-        if not _guarded("ended", health.tell_ended, turn, [kept.value for kept in some]):
-            break
-        for kept in some:
-            _guarded(kept.value.id, _put_away, turn, kept)
-        done += [kept.path for kept in some]
-    return done
+        if _guarded("ended runs", health.tell_ended, turn, [kept.value for kept in some]):
+            for kept in some:
+                _guarded(kept.value.id, _put_away, turn, kept)
 
 
 def _since(kept: Kept[Run]) -> datetime:

@@ -27,7 +27,7 @@ EXECUTOR_BYTES = 20_000_000_000
 COPIED_BYTES = 5
 """Bytes of JSON that count as one where they are copied: reading is cheap, hunting is not."""
 LISTED_MOST = 1_200
-"""Days of tables that a run may look back at: to list them takes about two minutes of a turn."""
+"""Days of tables that a run may look back at: at 0.1 s each, a guess, two minutes of a turn."""
 MARGIN = timedelta(hours=1)
 """So long after the last job that may read them has ended, left folders are removed."""
 

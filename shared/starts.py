@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -111,12 +111,7 @@ def _acquainted(turn: Turn, spec: HuntSpec, workspace: str, record: HuntRecord) 
     """A new hunt's record: what landed before it came is what it has not judged."""
     now = turn.now()
     days = [c.day_key(now - timedelta(days=back)) for back in range(36)]
-    for table, day in itertools.product(tables_of(spec), days):
-        try:
-            landed = turn.deployment.records.day(workspace, table, day).value.hours
-        except BadInput as error:
-            log.log(level(error), "a day is left out: %s", error)
-            continue
+    for landed in _landed(turn, spec, workspace, days):
         record = schedule.touch(spec, record, landed, now)
     return record
 
@@ -130,15 +125,21 @@ def _heard_of(
     empty = [one for one in schedule.passed_over(record, newest) if one.end > now - OLDEST_MARK]
     keys = {schedule.key_of(one) for one in empty}
     days = sorted({day for one in empty for day in c.days_between(one.start, one.end)})
+    for landed in _landed(turn, spec, workspace, days):
+        hours = [hour for hour in landed if schedule.slot_key(spec, hour) in keys]
+        record = schedule.touch(spec, record, hours, now)
+    return record
+
+
+def _landed(
+    turn: Turn, spec: HuntSpec, workspace: str, days: Sequence[str]
+) -> Iterator[Collection[str]]:
+    """The hours that are known of a hunt's tables, a day of a table at a time."""
     for table, day in itertools.product(tables_of(spec), days):
         try:
-            landed = turn.deployment.records.day(workspace, table, day).value.hours
+            yield turn.deployment.records.day(workspace, table, day).value.hours
         except BadInput as error:
             log.log(level(error), "a day is left out: %s", error)
-            continue
-        hours = [hour for hour in landed if schedule.slot_key(spec, hour) in keys]
-        record = schedule.touch(spec, record, hours, now) if hours else record
-    return record
 
 
 def _due_of(turn: Turn, spec: HuntSpec, record: HuntRecord, busy: Collection[str]) -> list[Due]:

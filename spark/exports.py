@@ -37,7 +37,7 @@ EXAMINED_BYTES = 16_000_000
 FILE_BYTES = 2_000_000_000
 """JSON that goes into one Parquet file, about 80 MB of it."""
 SLICE_BYTES, SLICE_BYTES_A_CORE = 8_000_000_000, 1_000_000_000
-"""JSON that is copied before it is told of: minutes of work, and enough of it for each core."""
+"""JSON that is copied before it is told of, and how much of it there is at least for each core."""
 
 TECHNICAL = T.StructType(
     [

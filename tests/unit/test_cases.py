@@ -279,6 +279,16 @@ def test_a_roll_up_that_is_refused_is_not_counted(error: Exception) -> None:
     assert counted(home) == 1
 
 
+def test_a_conflict_about_a_roll_up_that_is_not_there_is_tried_again() -> None:
+    home = house.build(incidents_a_run="0")
+    home.wire.hook = refuse("incidents.put", Conflict("409: try again"))
+    with pytest.raises(Transient, match="409"):
+        settle_all(home, [evidence()])
+    home.wire.hook = lambda *_: None
+    assert settle_all(home, [evidence()]).step == "read-back"
+    assert "1 more in one run" in the_incident(home).properties["title"]
+
+
 def test_rows_that_are_sent_again_bring_no_deleted_roll_up_back() -> None:
     home = house.build(incidents_a_run="0")
     settle_all(home, [evidence()])

@@ -21,7 +21,7 @@ DAYS_AT_ONCE = 2
 def main(arguments: list[str]) -> int:
     """0 when no turn on the last day asked for more than its twin on day 7, and archiving for no
     more than what ended on the days that aged."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m tests.year", description=__doc__)
     options.add_argument("--days", type=int, default=365)
     options.add_argument("--hours", type=int, default=24, help="hours that are lived of each day")
     given = options.parse_args(arguments)
