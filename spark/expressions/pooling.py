@@ -22,7 +22,7 @@ from spark.expressions import series as s
 def add_pools(pairs: DataFrame, rules: s.Rules, source: Sequence[str]) -> DataFrame:
     """Pairs that have a rhythm, and a row for each pool of those that have none together.
 
-    A pool's row has the key of its first destination. `pairs` has SrcIpAddr, Dst, SourceTable and
+    A pool's row has the key of its first destination. `pairs` has the columns of `measure`, Dst and
     HostsAtDestination; rows of one `source` must lie side by side, ordered by Dst.
     """
     schema = T.StructType([one for one in pairs.schema if one.name not in s.CANDIDATE.fieldNames()])
@@ -39,7 +39,7 @@ def _with_pools(
         rhythmic = batch.filter(batch.column("Nats").is_valid())
         columns = [rhythmic.column(name) for name in schema.names]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
-        candidates = batch.filter(_may_be_pooled(batch, rules))
+        candidates = batch.filter(batch.column("Nats").is_null())
         keys = zip(*(candidates.column(name).to_pylist() for name in source), strict=True)
         for mine, member in zip(keys, _members(candidates), strict=True):
             if mine != key:
@@ -47,13 +47,6 @@ def _with_pools(
                 waiting, key = p.Cells(rules.most_destinations), mine
             waiting.add(member)
     yield from _pools_told(waiting, rules, schema)
-
-
-def _may_be_pooled(batch: pa.RecordBatch, rules: s.Rules) -> Any:
-    """Rows that may be one of a pool; what many hosts call is none."""
-    hosts = batch.column("HostsAtDestination").to_numpy(zero_copy_only=False)
-    has_times = batch.column("PoolTimes").is_valid().to_numpy(zero_copy_only=False)
-    return pa.array(has_times & (hosts <= rules.few_hosts))
 
 
 def _members(batch: pa.RecordBatch) -> Iterator[p.Member]:

@@ -129,14 +129,15 @@ def _rules(params: Params) -> s.Rules:
 
 
 def may_be_pooled(rules: s.Rules) -> Column:
-    """Pairs that may be one of a pool. Those with a rhythm are peers of others, allowed or not."""
-    lonely = F.col("HostsAtDestination") <= rules.few_hosts
-    return F.col("Nats").isNull() & F.col("PoolTimes").isNotNull() & lonely
+    """Pairs without a rhythm that few hosts call. Those with one are peers, allowed or not."""
+    return F.col("Nats").isNull() & (F.col("HostsAtDestination") <= rules.few_hosts)
 
 
 def put_together(pairs: DataFrame, rules: s.Rules) -> DataFrame:
     """Pairs with a rhythm, and pools of a source's destinations that have one together."""
-    side_by_side = pairs.repartition("SrcIpAddr", "DstPortNumber").sortWithinPartitions(
+    # Here, and not where they are put together: most pairs have no rhythm, and many hosts.
+    wanted = pairs.filter(F.col("Nats").isNotNull() | may_be_pooled(rules))
+    side_by_side = wanted.repartition("SrcIpAddr", "DstPortNumber").sortWithinPartitions(
         *SOURCE, "Dst"
     )
     return pooling.add_pools(side_by_side, rules, SOURCE)

@@ -40,8 +40,8 @@ ALLOW_LIST = (
 )
 OUTSIDER, INSIDE_SERVER = "192.0.2.66", "10.3.0.1"
 PROXY = "10.9.9.8"
-CROWD = 5
-"""Hosts that call the same eight destinations: more than `few_hosts`."""
+FEW, CROWD = 3, 4
+"""Hosts that call the same eight destinations: `few_hosts`, and one more than that."""
 
 
 def calls(count: int = 60, every: float = 300.0, **more: Any) -> list[Row]:
@@ -183,9 +183,10 @@ def everything() -> list[Row]:
         if host < HEARTBEAT_HOSTS - 4:
             start = NOON + timedelta(seconds=7 * host)
             rows += beacon(start, 40, 600.0, 0.02, seed=host, DstIpAddr="10.9.9.9", **who)
-        if host < CROWD:
-            crowd = in_turn(calls(150, jitter=0.2, seed=host), "198.18.5", seed=host)
-            rows += [{**row, **who, "DstPortNumber": 8443} for row in crowd]
+        for most, place, port in ((CROWD, "198.18.5", 8443), (FEW, "198.18.8", 8445)):
+            if host < most:
+                crowd = in_turn(calls(150, jitter=0.2, seed=host), place, seed=host)
+                rows += [{**row, **who, "DstPortNumber": port} for row in crowd]
         busy = {**who, "DstIpAddr": "203.0.113.99", "DstPortNumber": 80, "SrcBytes": None}
         rows += by_chance(NOON, 40, 500.0, seed=host, **busy)
     for host in range(3):

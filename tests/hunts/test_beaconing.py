@@ -16,6 +16,7 @@ import pytest
 
 from tests.hunts.beacon_rows import (
     CROWD,
+    FEW,
     FIND,
     HEARTBEAT_HOSTS,
     INSIDE_SERVER,
@@ -160,9 +161,12 @@ def test_an_allowed_destination_neither_hides_a_pool_nor_is_one_of_it(found: Fou
     assert finding.Evidence.Destinations == [f"198.18.6.{n}" for n in range(1, 8)]
 
 
-def test_destinations_that_more_hosts_call_are_not_put_together(found: Found) -> None:
-    crowd = [f"10.2.0.{host}" for host in range(CROWD)]
-    assert [f.Title for host in crowd for f in found.get(host, ()) if f.DstPortNumber == 8443] == []
+def test_destinations_are_put_together_unless_more_than_a_few_hosts_call(found: Found) -> None:
+    told = [one for host in range(CROWD) for one in found.get(f"10.2.0.{host}", ())]
+    assert [one.SrcIpAddr for one in told if one.DstPortNumber == 8443] == []
+    assert sorted(one.SrcIpAddr for one in told if one.DstPortNumber == 8445) == [
+        f"10.2.0.{host}" for host in range(FEW)
+    ]
 
 
 def test_behind_a_proxy_the_name_is_the_destination(found: Found) -> None:

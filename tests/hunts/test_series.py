@@ -233,11 +233,6 @@ def test_batches_may_end_anywhere() -> None:
     assert with_pools(rows, size=3) == whole
 
 
-def test_what_many_hosts_call_is_not_put_together() -> None:
-    assert with_pools(of_eight(1, HostsAtDestination=4)) == []
-    assert len(with_pools(of_eight(1, HostsAtDestination=4), few_hosts=4)) == 1
-
-
 def test_a_pair_with_a_rhythm_goes_by_as_it_is() -> None:
     known = {**dict.fromkeys(POOLED.names), **ROW, "Dst": "k", "Nats": 50.0, "Series": s.ALL}
     rows = with_pools([*of_eight(1), known])
