@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks.beacons import hunt, notebook, people, picture, report, rita, scoring
+from benchmarks.beacons import hunt, notebook, people, persistence, picture, report, rita, scoring
 from benchmarks.beacons.scoring import Outcome, Scores, Truth
 from benchmarks.beacons.world import make_world
 from benchmarks.sessions import spark_session
@@ -54,6 +54,8 @@ def judge(session: SparkSession, seed: int, scratch: Path) -> Judged:
     done.scores["notebook, as is"] = {key: float(one.flagged) for key, one in said.items()}
     done.scores["notebook, ranked"] = {key: one.score for key, one in said.items()}
     done.scores["RITA-like"] = done.timed("RITA-like", lambda: rita.judge(world.events))
+    hours = done.timed("hours", lambda: persistence.judge(world.events))
+    done.scores["hours, ranked"] = hours
     folder = scratch / f"seed-{seed}"
     found = done.timed("hunt", lambda: hunt.judge(session, world.events, folder))
     done.cost["hunt"] = done.cost["hunt"][0], done.cost["hunt"][1] + found.cpu_seconds
@@ -71,7 +73,7 @@ def thresholds() -> Mapping[str, float]:
 
 def tune(seeds: Sequence[Judged], numbers: Sequence[int], rate: float) -> None:
     """Fix the thresholds of what is ranked at this false-positive rate, and write them down."""
-    ranked = ("notebook, ranked", "RITA-like", "hunt, ranked")
+    ranked = ("notebook, ranked", "RITA-like", "hours, ranked", "hunt, ranked")
     fixed = {
         name: scoring.threshold_at([(one.there, one.scores[name]) for one in seeds], rate)
         for name in ranked

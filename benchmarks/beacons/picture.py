@@ -44,7 +44,7 @@ def draw(figures: Mapping[str, Any], bands: Mapping[str, float], path: Path) -> 
     jitter.set(title="Recall by jitter", xlabel="jitter of the implant's timer")
     _recall(calls, figures["by_calls"], {calls: calls for calls in CALLS.values()})
     calls.set(title="Recall by connections", xlabel="connections of the implant in 21 days")
-    jitter.legend(loc="lower left", frameon=False)
+    jitter.legend(loc="center right", frameon=False)
     whole.savefig(path, dpi=100, metadata={"Software": None})
 
 
@@ -63,7 +63,8 @@ def _scores(axes: Any, distribution: Mapping[str, list[int]], bands: Mapping[str
         axes.text(least + 0.005, 130, name, fontsize=8, va="bottom")
     axes.set(yscale="log", ylim=(0.001, 120), xlim=(0, 1), xlabel="score", ylabel="% of its pairs")
     axes.set_title("Scores of the hunt", pad=18)
-    axes.legend(frameon=False, fontsize=8, loc="upper center")
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15), "ncols": 2}
+    axes.legend(frameon=False, fontsize=8, **below)
 
 
 def _recall(axes: Any, recall: Mapping[str, Mapping[str, float]], at: Mapping[str, str]) -> None:

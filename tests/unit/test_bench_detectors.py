@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.beacons import notebook, report, rita
+from benchmarks.beacons import notebook, persistence, report, rita
 from benchmarks.beacons.events import WINDOW, Events, calls, concat, pair_key
 from benchmarks.beacons.scoring import (
     Outcome,
@@ -101,6 +101,17 @@ def test_repeated_seconds_count_once_and_four_are_too_few() -> None:
     twice = concat([every(60, 30), every(60, 30)])
     assert rita.judge(twice)[C2] == pytest.approx(rita.judge(every(60, 30))[C2])
     assert rita.judge(every(60, 4)) == {}
+
+
+# --- hours alone ------------------------------------------------------------------------------
+
+
+def test_persistence_is_the_share_of_hours_however_often_in_each() -> None:
+    day = 24 / (WINDOW / 3_600)
+    assert persistence.judge(every(60, 1_440)) == {C2: pytest.approx(day)}
+    assert persistence.judge(every(3_600, 24)) == {C2: pytest.approx(day)}
+    assert persistence.judge(every(7_200, 12)) == {C2: pytest.approx(day / 2)}
+    assert persistence.judge(every(60, 4)) == {}
 
 
 # --- what scores are worth --------------------------------------------------------------------
