@@ -6,7 +6,8 @@ before it is put together; millions of pairs with one event each end before they
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from spark import expressions as x
@@ -18,6 +19,9 @@ CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkPr
            "SrcBytes", "DstBytes")  # fmt: skip
 NAMES_OF_A_FRONT = 20
 """Host names from which an address is a proxy or a cloud's front, and says little by itself."""
+ADDRESSES_OF_A_HOST = 100
+"""Addresses that one host has at most in a window, some on each day: what is at more of them
+is a word that stands for all, or for none."""
 CROWD = 250_000
 """Connections of a pair from which those that lie within the gap count as one, and are not looked
 at one by one: in 21 days one every seven seconds."""
@@ -33,10 +37,12 @@ def gather(sessions: DataFrame, gap: float, crowd: int = CROWD) -> tuple[DataFra
     connections = select_connections(sessions)
     # Counted now: it is small, is read several times, and says which plan the rest needs.
     calls = count_calls(connections).localCheckpoint()
-    fronts = find_fronts(calls)
-    named = calls.transform(tell_names_apart, fronts)
+    fronts, shared = find_fronts(calls), find_shared_names(calls)
+    named, told_apart = (
+        rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared)
+        for rows in (calls, connections)
+    )
     crowds = find_crowds(named, crowd)
-    told_apart = connections.transform(tell_names_apart, fronts)
     if crowds.isEmpty():
         events = told_apart.transform(take_first_of_session)
     else:
@@ -69,7 +75,9 @@ def count_calls(connections: DataFrame) -> DataFrame:
     """Of each source, destination, name and table: how many connections, and the first of them."""
     keys = (*SERIES, "DstIpAddr", "DstHostname")
     return connections.groupBy(*keys).agg(
-        F.count("Time").alias("Calls"), F.min("Time").alias("FirstCall")
+        F.count("Time").alias("Calls"),
+        F.min("Time").alias("FirstCall"),
+        F.max("SrcHostname").alias("SrcHostname"),
     )
 
 
@@ -93,11 +101,32 @@ def find_crowds(calls: DataFrame, least: int) -> DataFrame:
 
 
 def count_talkers(calls: DataFrame) -> DataFrame:
-    """How many hosts talk to a destination, and since when."""
-    return calls.groupBy("Dst", "DstPortNumber").agg(
-        F.count_distinct("SrcIpAddr").alias("HostsAtDestination"),
+    """How many hosts talk to a destination, and since when to it or to a name that it goes by."""
+    by_name = W.partitionBy(F.coalesce("DstHostname", "Dst"))
+    told = calls.withColumns({"Host": host(), "FirstCall": F.min("FirstCall").over(by_name)})
+    return told.groupBy("Dst", "DstPortNumber").agg(
+        F.count_distinct("Host").alias("HostsAtDestination"),
         F.min("FirstCall").alias("FirstHere"),
     )
+
+
+def host() -> Column:
+    """What a source is known by: its name, so that its addresses of many days are one host."""
+    return F.coalesce("SrcHostname", "SrcIpAddr")
+
+
+def find_shared_names(calls: DataFrame) -> DataFrame:
+    """Names of sources that are no host's: SrcHostname, IsShared."""
+    names = calls.groupBy("SrcHostname").agg(F.count_distinct("SrcIpAddr").alias("Addresses"))
+    shared = names.filter(F.col("Addresses") > ADDRESSES_OF_A_HOST)
+    return shared.select("SrcHostname", F.lit(True).alias("IsShared"))
+
+
+def drop_shared_names(connections: DataFrame, shared: DataFrame) -> DataFrame:
+    """Null in place of a source's name that is no host's."""
+    joined = connections.join(F.broadcast(shared), on="SrcHostname", how="left")
+    own = F.when(F.col("IsShared").isNull(), F.col("SrcHostname"))
+    return joined.withColumn("SrcHostname", own).drop("IsShared")
 
 
 def mark_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:

@@ -45,6 +45,8 @@ LOSS_JITTER = 0.62
 """With more jitter than that, and lost beats, a timer looks like life."""
 GRID = 40
 """Quantiles between which the timer's shortest and longest intervals are sought."""
+ENDS = (1, 2, 4, 6)
+"""So many intervals at either end that may be none of the timer's, beside quantiles."""
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,12 @@ def _boxes(x: Floats, step: float) -> _Boxes:
 def _spans(count: int) -> tuple[Ints, Ints, Floats]:
     """Places of the ends of at least half of so many intervals, and how much wider they lie.
 
-    The extremes of n draws lie inside of the range that they are drawn from.
+    The extremes of n draws lie inside of the range that they are drawn from. Close to the ends one
+    place more or less counts: a few doubled intervals are all that a log's gaps leave of a timer.
     """
-    places = np.unique(np.round(np.linspace(0, count - 1, GRID + 1)).astype(np.int64))
+    even = np.round(np.linspace(0, count - 1, GRID + 1)).astype(np.int64)
+    few = np.array([n for n in ENDS if n < count // 8], np.int64)
+    places = np.unique(np.concatenate([even, few, count - 1 - few]))
     first, last = (side.ravel() for side in np.meshgrid(places, places, indexing="ij"))
     kept = last - first >= 0.5 * count
     first, last = first[kept], last[kept]

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark.expressions import rhythm as r
+from spark.expressions.habit import keeps_working_days
 
 ALL, ONE_SIZE, SEVERAL = "all connections", "connections of one size", "several destinations"
 """The views of a pair's life, as findings call them."""
@@ -47,6 +48,7 @@ MEASURED = T.StructType(
         T.StructField("Last", T.DoubleType()),
         T.StructField("Hours", T.IntegerType()),
         T.StructField("Days", T.IntegerType()),
+        T.StructField("KeepsWorkingDays", T.BooleanType()),
         T.StructField("MedianBytes", T.DoubleType()),
         T.StructField("OffBytes", T.DoubleType()),
         T.StructField("Moments", T.ArrayType(T.DoubleType())),
@@ -233,6 +235,7 @@ def of_times(times: r.Floats, found: r.Rhythm) -> Values:
         "Last": float(times[-1]),
         "Hours": len(np.unique(times // HOUR)),
         "Days": len(np.unique(times // DAY)),
+        "KeepsWorkingDays": keeps_working_days(times, found.period),
         "Moments": times[evenly(len(times), PICTURE)].tolist(),
     }
 

@@ -9,7 +9,10 @@ Behaviour
     of browsing to the same address); and for those to several destinations of one source that
     have one port and one size (controllers in turn, or any of eight). Views are compared as
     evidence, less what more tries make likely. How many other hosts share the rhythm lowers
-    the score; constant sizes, activity on all days and a destination that is new raise it.
+    the score, and so does a rhythm of somebody's working days (once a day, at about the same
+    time, never at weekends); constant sizes, activity on all days and a destination that is new
+    raise it. A host is known by its name where the log has one, a destination by name and
+    address: a host on leased addresses is one host, a service behind a proxy no new place.
 Data
     NetworkSession, 21 days by default; three days are enough for intervals of minutes. Start
     times, source ports, bytes and session ids are used where the log has them; several
@@ -20,7 +23,11 @@ Data
 Blind spots
     Intervals below three seconds: connections up to two seconds apart count as one. Calls at
     random. Jitter above about 90 %; above about 60 % where a call comes less often than every
-    three hours, or where rows are lost. Fewer than five intervals; few calls with much jitter.
+    three hours, or where more than one row in a hundred is lost. Fewer than five intervals; few
+    calls with much jitter. Intervals of a few seconds in a log that has no start times, and whose
+    rows come late by as much. What is started once on each working day of a person. A rhythm
+    that its host also has towards sixteen places or more. Hosts without a name whose address
+    changes: each of their addresses shares the rhythm.
     One long session, UDP that a firewall keeps as one. Denied and failed connections: an
     implant whose controller is down. A proxy whose log has no host name. Rows that tell no port
     of the destination, neither by itself nor in a URL. Records that sum up several connections
@@ -32,7 +39,8 @@ Blind spots
 False positives
     A heartbeat of software that only one host or two run: licence servers, appliances,
     monitoring. It cannot be told from an implant by statistics: put it on the allow-list, or
-    close it. Software that has just been installed on a few hosts.
+    close it. Software that has just been installed on a few hosts. A page that somebody opens
+    once a day at a fixed time, weekends included.
 Triage
     Which process connects, since when; do name and certificate fit what the host does; do other
     hosts with the same software show the rhythm. Then isolate, and keep the memory.
@@ -56,7 +64,7 @@ from spark.views import Params, References, Tables
 PAIR = g.PAIR
 SOURCE = ("SrcIpAddr", "DstPortNumber", "SourceTable")
 SUB_SCORES = ("Timing", "Regularity", "Steadiness", "Constancy", "Persistence", "Prevalence",
-              "Rarity", "Focus", "Novelty")  # fmt: skip
+              "Rarity", "Focus", "Novelty", "Habit")  # fmt: skip
 ALONE = ("HostsAtDestination", "HostsWithSameRhythm", "DestinationsWithSameRhythm")
 FEWEST_HOSTS = 20  # with fewer hosts in the data nothing can be said about what is rare
 SHARED, EXACT = 0.2, 0.1
@@ -159,15 +167,17 @@ def keep_best_series(series: DataFrame) -> DataFrame:
 def count_peers(pairs: DataFrame) -> DataFrame:
     """Hosts, and destinations, that share the rhythm.
 
-    A rhythm is shared when the interval is, at one address or name. Two overlapping grids of
-    intervals stand in for a comparison of each with each. What hosts do elsewhere does not
-    count: an implant on forty hosts may call forty places.
+    A rhythm is shared when the interval is, at one name, or at one address and port. A name is one
+    place on all of its ports: some hosts come by a proxy. Two overlapping grids of intervals stand
+    in for a comparison of each with each. What hosts do elsewhere does not count: an implant on
+    forty hosts may call forty places.
     """
-    place = F.coalesce(F.max("DstHostname").over(_group("Dst", "DstPortNumber")), "Dst")
-    placed = pairs.withColumn("Place", place)
+    address = F.concat_ws(":", "Dst", "DstPortNumber")
+    place = F.coalesce(F.max("DstHostname").over(_group("Dst", "DstPortNumber")), address)
+    placed = pairs.withColumns({"Place": place, "Peer": g.host()})
     return placed.withColumns(
         {
-            "HostsWithSameRhythm": _sharing("SrcIpAddr", SHARED, "Place", "DstPortNumber"),
+            "HostsWithSameRhythm": _sharing("Peer", SHARED, "Place"),
             "DestinationsWithSameRhythm": _sharing("Place", EXACT, "SrcIpAddr", "DstPortNumber"),
         }
     )
@@ -209,6 +219,7 @@ def score(pairs: DataFrame, params: Params) -> DataFrame:
         "Rarity": x.rarity("HostsWithSameRhythm", "HostsInData", FEWEST_HOSTS),
         "Focus": x.focus("DestinationsWithSameRhythm"),
         "Novelty": x.novelty("FirstHere", "DataBegin", NEW_AFTER),
+        "Habit": F.col("KeepsWorkingDays").cast("double"),
     }
     timing = F.col("Timing")
     constant = params["constancy_weight"] * F.coalesce("Constancy", F.lit(0.0))
@@ -218,7 +229,9 @@ def score(pairs: DataFrame, params: Params) -> DataFrame:
     shared = (1 - F.coalesce("Rarity", F.lit(1.0))) * known
     common = 1 - params["rarity_weight"] * F.greatest(shared, 1 - F.col("Focus"))
     popular = 1 - params["prevalence_weight"] * F.coalesce("Prevalence", F.lit(0.0))
-    return pairs.withColumns(scores).withColumn("Score", F.round(raised * common * popular, 4))
+    human = 1 - params["habit_weight"] * F.coalesce("Habit", F.lit(0.0))
+    lowered = common * popular * human
+    return pairs.withColumns(scores).withColumn("Score", F.round(raised * lowered, 4))
 
 
 def drop_allowed(pairs: DataFrame, allow_list: DataFrame, among: Column | None = None) -> DataFrame:

@@ -89,3 +89,30 @@ def test_all_talkers_count_also_those_of_one_event(session: SparkSession) -> Non
     }
     noon = NOON.timestamp()
     assert told == {CROWDED: (1, noon), QUIET: (2, noon), ONCE: (1, noon)}
+
+
+def test_a_hosts_name_counts_and_a_word_for_all_does_not(session: SparkSession) -> None:
+    most = g.ADDRESSES_OF_A_HOST
+    rows = [
+        {**call(NOON, place, f"10.0.{n // 250}.{n % 250}"), "SrcHostname": name}
+        for place, name, count in ((ONCE, "laptop", most), (QUIET, "unknown", most + 1))
+        for n in range(count)
+    ]
+    pairs, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows * 2), GAP, 1_000)
+    assert {row.Dst: row.HostsAtDestination for row in talkers.collect()} == {
+        ONCE: 1,
+        QUIET: most + 1,
+    }
+    assert pairs.count() == 0
+
+
+def test_a_destination_is_as_old_as_its_name(session: SparkSession) -> None:
+    name = {"DstHostname": "c2.example.net"}
+    rows = [
+        {**call(NOON, ONCE), **name},
+        {**call(NOON + timedelta(days=3), QUIET), **name},
+        call(NOON + timedelta(days=2), CROWDED),
+    ]
+    _, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows), GAP)
+    days = {row.Dst: (row.FirstHere - NOON.timestamp()) / 86_400 for row in talkers.collect()}
+    assert days == {ONCE: 0, QUIET: 0, CROWDED: 2}

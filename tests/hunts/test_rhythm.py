@@ -81,6 +81,14 @@ def test_beats_may_be_lost(jitter: float, loss: float) -> None:
     assert rhythm.jitter == pytest.approx(jitter, abs=0.08)
 
 
+@pytest.mark.parametrize("jitter", [0.7, 0.9])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_in_two_hundred_may_be_lost_of_much_jitter(jitter: float, seed: int) -> None:
+    beats = timer(1_500, 60, jitter, seed)
+    there = chance(seed + 100).random(len(beats)) >= 0.005
+    assert nats(beats[there]) > nats(beats) / 2 > 50
+
+
 def test_the_days_of_people_are_no_timer() -> None:
     # Nothing shorter than four hours or longer than thirty: by its bounds a timer of 76 %.
     wide = chance(7).uniform(4, 30, 100) * 3_600
