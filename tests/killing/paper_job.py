@@ -17,9 +17,12 @@ from tests.unit.house import a_finding, manifest, run_of
 
 PARTS, ROWS = 2, 15
 """Parts of a run's results, and rows of a part."""
+LINGER = "linger"
+"""A file in the home: while it is there a job is at work, so that it can be cancelled."""
 CASES = 3
 """Findings of a run that deserve an incident, the same in every run."""
-SECONDS = 1.0
+SECONDS, LINGERS = 1.0, 20.0
+"""What a job takes, and at most while `linger` lies in the home."""
 
 
 def findings(run: Json, job: str) -> list[Json]:
@@ -58,7 +61,10 @@ def write(folder: Path, plan: Json) -> None:
 def main(folder: Path, plan: Path) -> None:
     """Do the plan."""
     Path("local/blockmgr-1").mkdir(parents=True)
+    began = time.monotonic()
     time.sleep(SECONDS)
+    while (folder.parents[2] / LINGER).exists() and time.monotonic() < began + LINGERS:
+        time.sleep(0.1)
     write(folder, json.loads(plan.read_text("utf-8")))
 
 

@@ -22,7 +22,7 @@ from shared import contract as c
 from shared.errors import TidehuntError
 from tests.killing import checks
 from tests.killing.checks import Batch, Causes, Row
-from tests.killing.paper_job import ROWS
+from tests.killing.paper_job import LINGER, ROWS
 from workbench.emulators.faults import ANY, Fault, Kind
 from workbench.emulators.spark_submit import Process, Submission
 from workbench.home import Home
@@ -98,9 +98,10 @@ class Story:
             self._land()
             while self.killed < self.kills:
                 self._arm()
-                self._ask()
-                if len(self.asked) % 3 == 0:
+                if self._random.random() < 0.5:
                     self._cancel()
+                else:
+                    self._ask()
                 self._until_idle()
             machine.cloud.faults.clear()
             self._until_idle()
@@ -128,17 +129,28 @@ class Story:
                 self._revive()
 
     def _cancel(self) -> None:
-        """Give the last run up while its job is at work, if it still is."""
-        while True:
+        """Ask for a run and give it up while its job is at work."""
+        linger = self.home.path / LINGER
+        linger.touch()
+        self._ask()
+        while linger.exists():
             try:
-                while (run := self._machine.app.run(self.asked[-1]))["status"] in BEFORE_ITS_JOB:
+                status = self._machine.app.run(self.asked[-1])["status"]
+                if status in BEFORE_ITS_JOB:
                     time.sleep(0.1)
-                if run["status"] == "assigned":
+                    continue
+                if status == "assigned":
                     self.given_up.append(self.asked[-1])
                     self._machine.app.change(self.asked[-1], "cancel", "not needed")
-                return
+                    self._await_cancelled()
+                linger.unlink()
             except TidehuntError:
                 self._revive()
+
+    def _await_cancelled(self) -> None:
+        """Until nothing is asked of its job any more."""
+        while self._machine.app.status()["active"]["jobs"]:
+            time.sleep(0.1)
 
     def _arm(self) -> None:
         kind: Kind = "before" if self._random.random() < 0.5 else "lost"
@@ -173,6 +185,8 @@ class Story:
             self.cut_off.update(_being_sent(self.home))
             if self.killed < self.kills:
                 self._arm()
+            else:
+                self._machine.cloud.faults.clear()
             self._machine.start_app()
 
     def _until_idle(self) -> None:
