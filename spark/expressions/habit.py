@@ -26,7 +26,7 @@ MISSED = 3
 def keeps_working_days(times: Floats, period: float) -> bool:
     """Whether ascending times (seconds) with this period are of a person's working days.
 
-    Once a day, at about the same time of day, and never on two days of the week in a row.
+    Once a day, at about the same time of day, and never on two neighbouring days of the week.
     """
     if not SHORTEST <= period <= LONGEST or len(times) < WEEK:
         return False
