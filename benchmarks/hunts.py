@@ -106,17 +106,29 @@ def _configuration(folder: Path) -> Mapping[str, str]:
     }
 
 
-def text_bytes(session: SparkSession) -> int:
-    """Bytes of JSON lines that this session has read so far, by Spark's own input metrics."""
+def last_query(session: SparkSession) -> int:
+    """The number of the last query that this session was asked for; -1 before the first."""
+    return max((int(query.executionId()) for query in _queries(session)), default=-1)
+
+
+def text_bytes(session: SparkSession, since: int) -> int:
+    """Bytes of JSON lines that a session has read since a query, by Spark's own input metrics.
+
+    Spark remembers the last thousand stages: what a long session did before cannot be asked for.
+    """
     jvm: Any = session
     stages = jvm.sparkContext._jsc.sc().statusStore()
-    queries = jvm._jsparkSession.sharedState().statusStore().executionsList()
     ids: set[int] = set()
-    for number in range(queries.size()):
-        query = queries.apply(number)
-        if "Scan text" in query.physicalPlanDescription():
+    for query in _queries(session):
+        if int(query.executionId()) > since and "Scan text" in query.physicalPlanDescription():
             ids |= {int(one) for one in query.stages().mkString(",").split(",") if one}
     return sum(int(stages.lastStageAttempt(one).inputBytes()) for one in ids)
+
+
+def _queries(session: SparkSession) -> Iterator[Any]:
+    jvm: Any = session
+    queries = jvm._jsparkSession.sharedState().statusStore().executionsList()
+    return (queries.apply(number) for number in range(queries.size()))
 
 
 def _cpu(session: SparkSession) -> float:
@@ -241,11 +253,11 @@ def measure(session: SparkSession, folder: Path, args: argparse.Namespace) -> It
         hours[one["hour"]]["copy"] = one["path"]
     _job(folder, 0xFFFE, list(hours.values()), 2)
     for hunts in args.hunts:
-        read, wall, cpu = text_bytes(session), time.perf_counter(), _cpu(session)
+        since, wall, cpu = last_query(session), time.perf_counter(), _cpu(session)
         _job(folder, hunts, list(hours.values()), hunts)
         yield Cost(
             hunts,
-            text_bytes(session) - read,
+            text_bytes(session, since),
             time.perf_counter() - wall,
             _cpu(session) - cpu,
         )

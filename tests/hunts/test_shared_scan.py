@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.hunts import text_bytes
+from benchmarks.hunts import last_query, text_bytes
 from shared import contract as c
 from tests.hunts.small_lake import TABLE, SmallLake, connection, lines, own_hunts, plan_url
 
@@ -59,10 +59,10 @@ def test_the_hunts_of_one_job_read_its_json_once(
     read, found, held = [], [], kept(session)
     for count in (1, hunts):
         lake = SmallLake(lake_folder, f"shared{hunts}by{count}")
-        job_id, before = run_hunts(lake, 0x5C000 + hunts * 256 + count, count), text_bytes(session)
+        job_id, since = run_hunts(lake, 0x5C000 + hunts * 256 + count, count), last_query(session)
         with own_hunts(folder):
             assert job.main([plan_url(job_id)]) == 0
-        read.append(text_bytes(session) - before)
+        read.append(text_bytes(session, since))
         found.append([finding(lake, job_id, number) for number in range(count)])
     blobs = [path for hour in HOURS for path in lake.hour_folder(hour).rglob("*.json")]
     assert sum(path.stat().st_size for path in blobs) <= read[0]
