@@ -203,8 +203,8 @@ def _boxes(x: Floats, step: float) -> _Boxes:
 def _spans(count: int) -> tuple[Ints, Ints, Floats]:
     """Places of the ends of at least half of so many intervals, and how much wider they lie.
 
-    The extremes of n draws lie inside of the range that they are drawn from. Close to the ends one
-    place more or less counts: a few doubled intervals are all that a log's gaps leave of a timer.
+    The extremes of n draws lie inside of the range that they are drawn from. At the ends single
+    places are tried too: where a log lacks a few rows, a few intervals are too long.
     """
     even = np.round(np.linspace(0, count - 1, GRID + 1)).astype(np.int64)
     few = np.array([n for n in ENDS if n < count // 8], np.int64)

@@ -195,7 +195,10 @@ def _group(*columns: str) -> WindowSpec:
 
 
 def count_hosts(sessions: DataFrame) -> DataFrame:
-    """How many hosts and days the data has, and since when, for sources inside and outside."""
+    """How many hosts and days the data has, and since when, for sources inside and outside.
+
+    A host is an address here: a word that stands for all of them would leave too few to compare.
+    """
     inside = x.is_private("SrcIpAddr").alias("SrcIsPrivate")
     time = F.col("TimeGenerated")
     seen = sessions.select(inside, "SrcIpAddr", time, F.to_date(time).alias("Day"))

@@ -72,7 +72,7 @@ class Story:
     seed: int
     killed: int = 0
     hit: set[str] = field(default_factory=set)
-    """Routes at which the app was killed, by earlier stories too: at others it is, at once."""
+    """Routes at which the app was killed, by earlier stories too: at any other it will be."""
     seen: set[str] = field(default_factory=set)
     """Routes that the app has used, in earlier stories too: a killed one does not come that far."""
     asked: list[str] = field(default_factory=list)
