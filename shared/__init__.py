@@ -3,6 +3,7 @@
 function_app.py   (above this package) binds the triggers
 bootstrap         settings -> real adapters, once a process
 control_loop      one turn at a time: observe, decide, save, act
+marks             what an event leaves behind, until it is folded
 intake            marks and listings -> what each day of each table holds
 gaps              slots that nobody judged, and why
 schedule          what changed + the clock -> runs that are due

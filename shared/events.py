@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from shared import control_loop, intake
+from shared import control_loop, marks
 from shared.contract import parse_manifest_path
 from shared.deployment import Deployment
 from shared.model import StorageEvent
@@ -18,7 +18,7 @@ def export_blob_created(deployment: Deployment, event: StorageEvent | None) -> N
     """Mark the hour that the blob belongs to. What is not an export's is counted and forgotten."""
     reason = _foreign(event, deployment.settings.exports_account)
     if event is not None and not reason:
-        reason = intake.mark_export(deployment, event.container, event.path)
+        reason = marks.mark_export(deployment, event.container, event.path)
     if reason:
         _ignore(event, reason)
     control_loop.take_turn_if_stale(deployment)

@@ -2,19 +2,21 @@
 
 Order within a batch: touch the hunts, save the days, delete the marks. A crash after any step
 repeats the earlier ones, which changes nothing but a time; the other order would lose a wake-up.
+A batch is one table of one workspace: what is held at a time stays small, however much changed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 
-from shared import arrivals, schedule
+from shared import arrivals, marks, schedule
 from shared.arrivals import Arrivals
 from shared.bookkeeping import Ignored, Sweeps
 from shared.contract import (
@@ -23,78 +25,62 @@ from shared.contract import (
     export_day_folder,
     export_hour_folder,
     hour_start,
-    is_hour_key,
     parse_export_blob,
     workspace_key,
 )
 from shared.deployment import Deployment, Turn
 from shared.errors import BadInput, TidehuntError, Transient
+from shared.marks import OLDEST_MARK
 from shared.model import BlobStat, Entry, HuntSpec
 from shared.quarantine import level
-from shared.records import IGNORED, MARKS, SWEEPS, Kept, mark
+from shared.records import IGNORED, SWEEPS, Kept
 from shared.timeline import DayRecord, Hour
 
 log = logging.getLogger("tidehunt.intake")
-OLDEST_MARK = timedelta(days=35)
-FUTURE_MARK = timedelta(hours=1)
 HOURS_LISTED_ALONE = 3
 """Up to this many hours of a day are listed one by one; more by one listing of the day."""
 TOLD_WITHIN = timedelta(hours=3)
 """A blob of an older hour is late, or history that a first look finds: no event is missed."""
 Place = tuple[str, str, str]
 """Workspace, table, day."""
-_MARK = re.compile(rf"{MARKS}(?P<workspace>[^/]+)/(?P<table>[^/]+)/(?P<hour>\d{{10}})")
+Came = dict[tuple[str, str], set[str]]
+"""Workspace, table -> hours with new content."""
 
 
 @dataclass
 class Batch:
-    """Days whose content changed, the hours that did, and the marks that told of them."""
+    """Days of a table with new content, the hours that have it, and the marks that told of them."""
 
+    workspace: str
+    table: str
     days: list[tuple[Kept[DayRecord], DayRecord]] = field(default_factory=list)
-    hours: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    marks: list[tuple[tuple[str, str], Entry]] = field(default_factory=list)
+    hours: set[str] = field(default_factory=set)
+    marks: list[Entry] = field(default_factory=list)
     fresh: int = 0
     """New blobs of the last hours; one that has grown raises no event and does not count."""
 
 
-def mark_export(deployment: Deployment, container: str, path: str) -> str:
-    """Mark the hour that an export blob's event names; the reason when it is ignored, else "".
-
-    One unconditional write for a known workspace, a hunted table and an hour between 35 days ago
-    and one hour ahead; nothing else, so that the number of marks is bounded whatever comes in.
-    """
-    blob = parse_export_blob(container, path)
-    if blob is None:
-        return "no export blob"
-    if blob.workspace not in deployment.settings.workspaces:
-        return "a workspace that is not in TIDEHUNT_WORKSPACES"
-    if blob.table not in deployment.tables():
-        return "a table that no hunt reads"
-    now = deployment.clock()
-    start = hour_start(blob.hour)
-    if not now - OLDEST_MARK <= start <= now + FUTURE_MARK:
-        return "an hour older than 35 days or in the future"
-    mark(deployment.records.ledger, blob.workspace, blob.table, blob.hour, now)
-    return ""
-
-
 def take_marks(turn: Turn) -> int:
     """Fold every mark that there is room for; how many were taken."""
-    batch = Batch()
-    for (workspace, table, day), entries in _grouped(turn).items():
-        if not turn.has_room():
-            break
-        hours = sorted({entry.path[-10:] for entry in entries})
-        if _observed(turn.deployment, batch, (workspace, table, day), hours):
-            batch.marks.extend(((workspace, table), entry) for entry in entries)
-    _apply(turn, batch)
-    _remember(turn, batch, len(batch.marks), 0)
-    return len(batch.marks)
+    told, came = 0, Came()
+    for (workspace, table), days in marks.grouped(turn).items():
+        batch = Batch(workspace, table)
+        for day, entries in days.items():
+            if not turn.has_room():
+                break
+            hours = sorted({entry.path[-10:] for entry in entries})
+            if _observed(turn.deployment, batch, day, hours):
+                batch.marks.extend(entries)
+        _apply(turn, batch)
+        told += len(batch.marks)
+        came[workspace, table] = batch.hours
+    _remember(turn, came, told, 0)
+    return told
 
 
-def _remember(turn: Turn, batch: Batch, told: int, found: int) -> None:
+def _remember(turn: Turn, came: Came, told: int, found: int) -> None:
     """Count what came; a count that is lost is missed by nobody."""
-    if not told and not batch.hours:
+    if not told and not any(came.values()):
         return
     records, now = turn.deployment.records, turn.now()
     try:
@@ -102,31 +88,12 @@ def _remember(turn: Turn, batch: Batch, told: int, found: int) -> None:
         if kept is None:
             return
         after = arrivals.heard(kept.value, now, told, found)
-        for (workspace, table), hours in batch.hours.items():
+        for (workspace, table), hours in came.items():
             after = arrivals.came(after, f"{workspace_key(workspace)}/{table}", hours, now)
         if after != kept.value:
             records.save(kept, after)
     except TidehuntError as error:
         log.warning("arrivals are not counted: %s", error)
-
-
-def _grouped(turn: Turn) -> dict[tuple[str, str, str], list[Entry]]:
-    known = turn.deployment.workspaces()
-    groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
-    for entry in turn.deployment.records.ledger.list(MARKS):
-        match = _MARK.fullmatch(entry.path)
-        if match and match["workspace"] in known and _is_marked_still(turn, match["hour"]):
-            groups[known[match["workspace"]], match["table"], match["hour"][:8]].append(entry)
-        else:
-            log.warning("mark of nothing known, or of long ago, removed: %s", entry.path)
-            turn.deployment.records.ledger.delete(entry.path)
-    return groups
-
-
-def _is_marked_still(turn: Turn, hour: str) -> bool:
-    """False for what cannot be listed in 36 days: marks of a broken day would stay for ever."""
-    oldest = turn.now() - OLDEST_MARK - timedelta(days=1)
-    return is_hour_key(hour) and hour_start(hour) >= oldest
 
 
 def sweep(turn: Turn) -> None:
@@ -175,14 +142,18 @@ def _places(turn: Turn, tables: Sequence[str], days: int) -> list[Place]:
 
 def _sweep_places(turn: Turn, places: Sequence[Place]) -> str | None:
     """The last place that there was room for, "" when for none; None when for all."""
-    batch, last = Batch(), ""
-    for place in places:
-        if not turn.has_room():
-            break
-        _observed(turn.deployment, batch, place)
-        last = str(place)
-    _apply(turn, batch)
-    _remember(turn, batch, 0, batch.fresh)
+    found, came, last = 0, Came(), ""
+    for (workspace, table), days in groupby(places, key=itemgetter(0, 1)):
+        batch = Batch(workspace, table)
+        for place in days:
+            if not turn.has_room():
+                break
+            _observed(turn.deployment, batch, place[2])
+            last = str(place)
+        _apply(turn, batch)
+        found += batch.fresh
+        came[workspace, table] = batch.hours
+    _remember(turn, came, 0, found)
     return None if not places or last == str(places[-1]) else last
 
 
@@ -191,10 +162,10 @@ def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> dict
 
     Gives the days that the lake holds something of, as they are remembered from now on.
     """
-    batch, seen = Batch(), {}
+    batch, seen = Batch(workspace, table), {}
     for day in days:
         try:
-            seen[day] = _observe(turn.deployment, batch, (workspace, table, day))
+            seen[day] = _observe(turn.deployment, batch, day)
         except BadInput as error:
             log.log(level(error), "a day is not listed: %s", error)
     if not _apply(turn, batch):
@@ -203,25 +174,26 @@ def refresh(turn: Turn, workspace: str, table: str, days: Iterable[str]) -> dict
 
 
 def _observed(
-    deployment: Deployment, batch: Batch, place: Place, hours: Sequence[str] | None = None
+    deployment: Deployment, batch: Batch, day: str, hours: Sequence[str] | None = None
 ) -> bool:
-    """Observe a place; False when it cannot be now: its trouble spares the others."""
+    """Observe a day; False when it cannot be now: its trouble spares the others."""
     try:
-        _observe(deployment, batch, place, hours)
+        _observe(deployment, batch, day, hours)
     except TidehuntError as error:
-        log.log(level(error), "not listed: %s of %s, %s: %s", place[1], place[0], place[2], error)
+        what = (batch.table, batch.workspace, day, error)
+        log.log(level(error), "not listed: %s of %s, %s: %s", *what)
         return False
     return True
 
 
 def _observe(
-    deployment: Deployment, batch: Batch, place: Place, hours: Sequence[str] | None = None
+    deployment: Deployment, batch: Batch, day: str, hours: Sequence[str] | None = None
 ) -> DayRecord | None:
-    """Compare a (workspace, table, day), or some of its hours, with what is recorded.
+    """Compare a day, or some of its hours, with what is recorded.
 
     What is to be remembered of the day; None when nothing is listed of it.
     """
-    workspace, table, day = place
+    workspace, table = batch.workspace, batch.table
     blobs = _listed(deployment, workspace, table, day, hours)
     if not blobs:
         return None
@@ -237,7 +209,7 @@ def _observe(
     )
     after = replace(kept.value, hours={**kept.value.hours, **changed})
     batch.days.append((kept, after))
-    batch.hours[workspace, table].update(changed)
+    batch.hours.update(changed)
     return after
 
 
@@ -290,20 +262,15 @@ def _fingerprint(blobs: Iterable[BlobStat]) -> str:
 
 def _apply(turn: Turn, batch: Batch) -> bool:
     """False when something failed: the next turn does that table of that workspace again."""
-    records, now = turn.deployment.records, turn.now()
-    failed: set[tuple[str, str]] = set()
-    for place, hours in batch.hours.items():
-        if not _done(_touch_hunts, turn.deployment, place, hours, now):
-            failed.add(place)
-    for kept, day in batch.days:
-        place = (day.workspace, day.table)
-        if place not in failed and not _done(records.save, kept, day):
-            failed.add(place)
-    for place, entry in batch.marks:
-        if place not in failed:
-            # Marked again meanwhile: it stays.
-            _done(records.ledger.delete, entry.path, entry.etag)
-    return not failed
+    records = turn.deployment.records
+    if batch.hours and not _done(_touch_hunts, turn, batch):
+        return False
+    if not all(_done(records.save, kept, day) for kept, day in batch.days):
+        return False
+    for entry in batch.marks:
+        # Marked again meanwhile: it stays.
+        _done(records.ledger.delete, entry.path, entry.etag)
+    return True
 
 
 def _done(work: Callable[..., object], *arguments: object) -> bool:
@@ -315,14 +282,12 @@ def _done(work: Callable[..., object], *arguments: object) -> bool:
     return True
 
 
-def _touch_hunts(
-    deployment: Deployment, place: tuple[str, str], hours: set[str], now: datetime
-) -> None:
-    workspace, table = place
-    recent = {hour for hour in hours if hour_start(hour) >= now - OLDEST_MARK}
-    for spec in deployment.hunts_on(table) if recent else ():
+def _touch_hunts(turn: Turn, batch: Batch) -> None:
+    deployment, now = turn.deployment, turn.now()
+    recent = {hour for hour in batch.hours if hour_start(hour) >= now - OLDEST_MARK}
+    for spec in deployment.hunts_on(batch.table) if recent else ():
         try:
-            kept = deployment.records.hunt(spec.guid, workspace)
+            kept = deployment.records.hunt(spec.guid, batch.workspace)
         except BadInput as error:
             log.log(level(error), "the hunt %s does not start: %s", spec.module, error)
             continue

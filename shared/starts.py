@@ -17,7 +17,8 @@ from shared.deployment import Deployment, Turn
 from shared.documents import encode
 from shared.errors import BadInput, Conflict, Quarantined, TidehuntError
 from shared.hunt_specs import parameters, tables_of
-from shared.intake import OLDEST_MARK, refresh
+from shared.intake import refresh
+from shared.marks import OLDEST_MARK
 from shared.model import HuntSpec, Run
 from shared.pauses import paused
 from shared.quarantine import level

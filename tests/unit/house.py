@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import contract as c
-from shared import control_loop, intake
+from shared import control_loop
 from shared.deployment import Deployment, Turn
+from shared.marks import mark_export
 from shared.model import HuntSpec, Json, Run, Window
 from shared.packing import unpack
 from shared.records import Records, kind_of
@@ -206,7 +207,7 @@ class House:
             path = export_path(hour, **where)
             self.exports.plant(table, path, content.encode())
             if event:
-                intake.mark_export(self.deployment, c.export_container(table), path)
+                mark_export(self.deployment, c.export_container(table), path)
 
     def tick(self, times: int = 1, seconds: float = 60.0) -> None:
         """The timer fires, and fires again."""

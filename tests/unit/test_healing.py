@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared import intake
 from shared.errors import OutcomeUnknown, Transient
+from shared.marks import mark_export
 from shared.model import Json
 from tests.simulation.faults import acts
 from tests.unit import house
@@ -60,7 +60,7 @@ def history(events: int, seed: int) -> House:
             queue += events * [export_path(hour, name) for hour in hours]
             dice.shuffle(queue)
         for path in [queue.pop() for _ in range(min(len(queue), dice.randint(0, 40)))]:
-            intake.mark_export(home.deployment, f"am-{TABLE}", path)
+            mark_export(home.deployment, f"am-{TABLE}", path)
         home.work()
         home.tick(1, 180)
     assert queue == []

@@ -9,6 +9,7 @@ import pytest
 from shared import intake
 from shared.contract import hour_key, workspace_key
 from shared.errors import Transient
+from shared.marks import mark_export
 from shared.timeline import Hour
 from tests.unit import house
 from tests.unit.house import (
@@ -26,6 +27,9 @@ from tests.unit.house import (
 HOUR = "2026030923"
 PLACE = workspace_key(WORKSPACE)
 HUNT = f"hunts/{GUID}/{PLACE}.json"
+
+
+TABLES = (TABLE, "vmconnection")
 
 
 @pytest.fixture
@@ -73,18 +77,18 @@ def take(home: House) -> int:
 def test_what_nobody_hunts_on_leaves_no_mark(
     home: House, container: str, path: str, why: str
 ) -> None:
-    assert intake.mark_export(home.deployment, container, path).startswith(why)
+    assert mark_export(home.deployment, container, path).startswith(why)
     assert home.ledger.contents() == {}
 
 
 def test_an_events_mark_is_one_write_of_one_document_an_hour(home: House) -> None:
     for name in ("PT05M.json", "PT5M.json", "PT05M_1.json"):
         path = export_path(HOUR, name).upper().replace("PT05M", "pt05m")
-        assert intake.mark_export(home.deployment, f"AM-{TABLE}", path) == ""
+        assert mark_export(home.deployment, f"AM-{TABLE}", path) == ""
     assert marks(home) == [f"touched/{PLACE}/{TABLE}/{HOUR}"]
     assert home.wire.calls == 3
     for hour in ("2026020301", "2026031001"):
-        assert intake.mark_export(home.deployment, f"am-{TABLE}", export_path(hour)) == ""
+        assert mark_export(home.deployment, f"am-{TABLE}", export_path(hour)) == ""
 
 
 def test_marks_of_nothing_known_are_removed(home: House) -> None:
@@ -143,7 +147,7 @@ def test_a_mark_that_is_written_again_meanwhile_survives(home: House) -> None:
         if (phase, operation) == ("after", "exports.blobs") and not landed:
             landed.append(late)
             home.exports.plant(TABLE, late, b"{}")
-            intake.mark_export(home.deployment, f"am-{TABLE}", late)
+            mark_export(home.deployment, f"am-{TABLE}", late)
 
     landed: list[str] = []
     home.wire.hook = another_blob
@@ -184,7 +188,7 @@ def test_raw_blobs_that_a_lifecycle_rule_deletes_are_no_change(home: House) -> N
     emptier = house.build()
     emptier.land([HOUR], event=False)
     home.exports._tables = emptier.exports._tables
-    intake.mark_export(home.deployment, f"am-{TABLE}", export_path(HOUR))
+    mark_export(home.deployment, f"am-{TABLE}", export_path(HOUR))
     take(home)
     assert day(home) == before
 
@@ -263,12 +267,25 @@ def test_refreshing_lists_days_of_any_age_for_an_ad_hoc_run(home: House) -> None
     assert changed(home) == {}
 
 
+def test_a_table_is_written_down_before_the_next_one_is_looked_at() -> None:
+    """What a turn holds is one table's, however many changed; what is done is done."""
+    home, order = two_tables(), list[str]()
+    home.wire.hook = lambda phase, operation, subject: (
+        order.append(f"{operation} {next(t for t in TABLES if t in subject)}")
+        if phase == "after" and any(table in subject for table in TABLES)
+        else None
+    )
+    assert take(home) == 2
+    folded = ["exports.blobs", "ledger.read", "ledger.create", "ledger.delete"]
+    assert order == [f"{done} {table}" for table in TABLES for done in folded]
+
+
 # --- isolation ----------------------------------------------------------------------------------
 
 
 def two_tables() -> House:
-    home = house.build([spec(tables=(TABLE, "vmconnection"))])
-    for table in (TABLE, "vmconnection"):
+    home = house.build([spec(tables=TABLES)])
+    for table in TABLES:
         home.land([HOUR], table=table)
     return home
 
