@@ -22,11 +22,12 @@ from azure.storage.blob import BlobServiceClient, ContainerClient, ContentSettin
 from azure.storage.filedatalake import DataLakeServiceClient, FileSystemClient
 
 from shared import contract
-from shared.adapters.azure_errors import one_request, translated
+from shared.adapters.azure_errors import translated
 from shared.adapters.storage_requests import (
     Options,
     Patience,
     checked,
+    client_options,
     folder_of,
     json_bytes,
     json_object,
@@ -61,7 +62,8 @@ def blob_client(
     It carries the bounds of listings, which are pages of a request each.
     """
     address = endpoint.replace(".dfs.", ".blob.", 1)
-    return BlobServiceClient(address, credential=credential, **_client_options(call_seconds))
+    options = client_options(address, call_seconds)
+    return BlobServiceClient(address, credential=credential, **options)
 
 
 def lake_client(
@@ -71,18 +73,8 @@ def lake_client(
 
     It carries the bounds of listings: `get_paths` takes no options for a call.
     """
-    return DataLakeServiceClient(endpoint, credential=credential, **_client_options(call_seconds))
-
-
-def _client_options(call_seconds: float) -> Options:
-    """Two attempts a page, both within the bound; the SDK's own waits are 15 s and more."""
-    return {
-        **one_request(call_seconds * 0.45),
-        "retry_total": 1,
-        "initial_backoff": call_seconds / 50,
-        "increment_base": 0,
-        "random_jitter_range": 0,
-    }
+    options = client_options(endpoint, call_seconds)
+    return DataLakeServiceClient(endpoint, credential=credential, **options)
 
 
 class BlobLedger:

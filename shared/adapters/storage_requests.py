@@ -6,6 +6,7 @@ Facts that this file rests on:
 * The SDK reads a body that breaks off three times, with a second between: hence `hold`.
 * urllib3 resolves `..` in an address: a hostile name would leave its container.
 * Listings give ETags without the quotes that headers have.
+* A session of `requests` reads the whole environment for each request: a sixth of what it costs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 import unicodedata
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+import requests
 
 from shared.adapters.azure_errors import one_request, service_code
 from shared.errors import (
@@ -53,6 +56,29 @@ class Patience:
         """Stop a request that the SDK would send after the call's time."""
         if time.monotonic() >= self._until:
             raise Transient("storage took longer than a call may take")
+
+
+def client_options(endpoint: str, call_seconds: float) -> Options:
+    """Two attempts a page, both within the bound; the SDK's own waits are 15 s and more."""
+    return {
+        **_environment_options(endpoint),
+        **one_request(call_seconds * 0.45),
+        "retry_total": 1,
+        "initial_backoff": call_seconds / 50,
+        "increment_base": 0,
+        "random_jitter_range": 0,
+    }
+
+
+def _environment_options(endpoint: str) -> Options:
+    """What a client's session takes from the environment, read once: proxies and authorities."""
+    with requests.Session() as session:
+        found = session.merge_environment_settings(endpoint, {}, None, None, None)
+    return {
+        "use_env_settings": False,
+        "proxies": dict(found["proxies"]),
+        "connection_verify": found["verify"],
+    }
 
 
 def whole_seconds(seconds: float) -> int:
