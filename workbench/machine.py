@@ -44,6 +44,9 @@ HURRIED: Mapping[str, str] = {
     # What is landed once falls silent, and on purpose.
     "TIDEHUNT_DARK_SECONDS": "2592000",
 }
+ALLOCATOR: Mapping[str, str] = {"MALLOC_ARENA_MAX": "2"}
+"""As the app's own settings have it: else its allocator keeps the most that a turn ever took once
+for each thread that a turn ran in."""
 SMALL: Mapping[str, str] = {
     "TIDEHUNT_EXECUTORS": "1",
     "TIDEHUNT_EXECUTOR_CORES": "1",
@@ -137,7 +140,7 @@ class Machine:
         command = [sys.executable, "-m", "workbench.host"]
         command += ["--app", str(self.app_folder), "--port", str(self.app_port)]
         command += ["--address-file", str(address)]
-        environment = {**os.environ, **self.settings, "TIDEHUNT_HOST_KEY": key}
+        environment = {**ALLOCATOR, **os.environ, **self.settings, "TIDEHUNT_HOST_KEY": key}
         with (self.home.logs / "app.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -45,7 +45,7 @@ DOCUMENT_BYTES = 4_000_000
 ARCHIVE_BYTES = 32_000_000
 """The most that the SDK reads in one request."""
 CHUNK_BYTES = 1_000_000
-LISTED_AT_ONCE = 500
+LISTED_AT_ONCE = 250
 """Documents in a page of a listing. The SDK holds some 6 kB of each while it reads a page, in
 whichever thread asks, and an allocator keeps each thread's most: 5,000 would stay 30 MB a thread.
 """

@@ -25,6 +25,8 @@ PATH = "/msi/token"
 API_VERSION = "2019-08-01"
 LIFETIME_SECONDS = 24 * 3600
 """As a managed identity's; azure-identity refreshes a token halfway when it lives over 2 hours."""
+MOST_CHECKED = 100
+"""Tokens whose check is remembered: every request brings one, and a client keeps it for hours."""
 SIGNING_KEY = "signing key"
 TENANT = "00000000-0000-0000-0000-000000000000"
 
@@ -44,6 +46,8 @@ class Identity:
         self._lifetime = lifetime_seconds
         self.headers: Mapping[str, str] = {name: kept[name] for name in principals}
         """Principal -> its IDENTITY_HEADER."""
+        self._checked: dict[tuple[str, str], tuple[str, int]] = {}
+        """Token, audience -> its subject, until when."""
 
     def token(self, principal: str, audience: str) -> str:
         """A token for a principal. ValueError when there is none of that name."""
@@ -60,19 +64,27 @@ class Identity:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        accepted = [audience.rstrip("/"), f"{audience.rstrip('/')}/"]
-        try:
-            claims = jwt.decode(
-                token.strip(),
-                self._key,
-                ["HS256"],
-                audience=accepted,
-                options={"require": ["exp", "aud", "sub"]},
-            )
-        except jwt.InvalidTokenError:
-            return None
-        principal = str(claims["sub"])
-        return principal if principal in self.headers else None
+        subject, expires = self._checked.get((token, audience), ("", 0))
+        if expires <= time.time():
+            try:
+                subject, expires = self._check(token.strip(), audience)
+            except jwt.InvalidTokenError:
+                return None
+            if len(self._checked) >= MOST_CHECKED:
+                self._checked.clear()
+            self._checked[token, audience] = subject, expires
+        return subject if subject in self.headers else None
+
+    def _check(self, token: str, audience: str) -> tuple[str, int]:
+        """Subject and expiry of a valid token. jwt.InvalidTokenError for any other."""
+        claims = jwt.decode(
+            token,
+            self._key,
+            ["HS256"],
+            audience=[audience.rstrip("/"), f"{audience.rstrip('/')}/"],
+            options={"require": ["exp", "aud", "sub"]},
+        )
+        return str(claims["sub"]), int(claims["exp"])
 
     def routes(self) -> list[BaseRoute]:
         """The token endpoint (App Service, api-version 2019-08-01)."""
