@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import azure.functions as func
 from azure.core.messaging import CloudEvent
-from azure.eventgrid import EventGridEvent, EventGridPublisherClient
+from azure.eventgrid import EventGridPublisherClient
 
 from shared.adapters.azure_errors import one_request, translated
 from shared.model import Json, StorageEvent
@@ -82,9 +82,9 @@ def storage_event(payload: Json) -> StorageEvent | None:
     """The storage event of a payload in either schema; None for everything else. Never raises."""
     try:
         kind, subject, data = _envelope(payload)
-        # The parsers make an id up where there is none.
+        # The SDK makes an id up where there is none.
         return _event(payload["id"], kind, subject, data)
-    except Exception:  # whatever a hostile payload makes the SDK's parsers raise
+    except Exception:  # whatever a hostile payload makes the SDK's parser raise
         return None
 
 
@@ -92,8 +92,8 @@ def _envelope(payload: Json) -> tuple[Any, Any, Any]:
     if "specversion" in payload:
         cloud: CloudEvent[Any] = CloudEvent.from_dict(payload)
         return cloud.type, cloud.subject, cloud.data
-    grid = EventGridEvent.from_dict(payload)
-    return grid.event_type, grid.subject, grid.data
+    # Its own schema is plain; the SDK's model of it takes a tenth of what a mark costs the host.
+    return payload["eventType"], payload["subject"], payload["data"]
 
 
 def _event(event_id: Any, kind: Any, subject: Any, data: Any) -> StorageEvent | None:
