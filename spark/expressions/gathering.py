@@ -15,8 +15,9 @@ from spark.expressions import series as s
 
 PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
 SERIES = (*PAIR, "SourceTable")
-CARRIED = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol",
-           "SrcBytes", "DstBytes")  # fmt: skip
+TEXTS = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol")
+SIZES = ("SrcBytes", "DstBytes")
+CARRIED = (*TEXTS, *SIZES)
 NAMES_OF_A_FRONT = 20
 """Host names from which an address is a proxy or a cloud's front, and says little by itself."""
 ADDRESSES_OF_A_HOST = 100
@@ -74,9 +75,13 @@ def select_connections(sessions: DataFrame) -> DataFrame:
 def count_calls(connections: DataFrame) -> DataFrame:
     """Of each source, destination, name and table: how many connections, and the first of them."""
     keys = (*SERIES, "DstIpAddr", "DstHostname")
-    return connections.groupBy(*keys).agg(
-        F.count("Time").alias("Calls"),
-        F.min("Time").alias("FirstCall"),
+    # Of numbers first, which hashes rows where they lie: the greatest text would sort every row.
+    each = connections.groupBy(*keys, "SrcHostname").agg(
+        F.count("Time").alias("Calls"), F.min("Time").alias("FirstCall")
+    )
+    return each.groupBy(*keys).agg(
+        F.sum("Calls").alias("Calls"),
+        F.min("FirstCall").alias("FirstCall"),
         F.max("SrcHostname").alias("SrcHostname"),
     )
 
@@ -153,7 +158,12 @@ def thin_out_crowds(connections: DataFrame, gap: float) -> DataFrame:
     moment = F.when(is_crowd, F.floor(F.col("Time") / max(gap, 1.0)).cast("double"))
     own = {name: F.when(~is_crowd, F.col(name)) for name in ("Session", "SrcPortNumber")}
     marked = connections.withColumns({"Moment": F.coalesce(moment, exact), **own})
-    return _one_of_each(marked.repartition(*PAIR, "Slice"), "Slice")
+    # Of numbers first, where the rows lie: few of a crowd's are moved, and sorted, at all.
+    keys = (*SERIES, "Slice", "Session", "Moment", "SrcPortNumber", *TEXTS)
+    few = marked.groupBy(*keys).agg(
+        F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in SIZES)
+    )
+    return _one_of_each(few.repartition(*PAIR, "Slice"), "Slice")
 
 
 def _one_of_each(connections: DataFrame, *more: str) -> DataFrame:
