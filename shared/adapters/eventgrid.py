@@ -92,7 +92,7 @@ def _envelope(payload: Json) -> tuple[Any, Any, Any]:
     if "specversion" in payload:
         cloud: CloudEvent[Any] = CloudEvent.from_dict(payload)
         return cloud.type, cloud.subject, cloud.data
-    # Its own schema is plain; the SDK's model of it takes a tenth of what a mark costs the host.
+    # Its own schema is plain; the SDK's model of it is a twentieth of what a mark costs the host.
     return payload["eventType"], payload["subject"], payload["data"]
 
 

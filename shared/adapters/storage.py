@@ -47,8 +47,7 @@ ARCHIVE_BYTES = 32_000_000
 CHUNK_BYTES = 1_000_000
 LISTED_AT_ONCE = 250
 """Documents in a page of a listing. The SDK holds some 6 kB of each while it reads a page, in
-whichever thread asks, and an allocator keeps each thread's most: 5,000 would stay 30 MB a thread.
-"""
+whichever thread asks, and an allocator keeps the most that each thread ever held."""
 NONCE = "nonce"
 _JSON = ContentSettings(content_type="application/json")
 _BYTES = ContentSettings(content_type="application/octet-stream")

@@ -6,7 +6,7 @@ Facts that this file rests on:
 * The SDK reads a body that breaks off three times, with a second between: hence `hold`.
 * urllib3 resolves `..` in an address: a hostile name would leave its container.
 * Listings give ETags without the quotes that headers have.
-* A session of `requests` reads the whole environment for each request: a sixth of what it costs.
+* A session of `requests` reads the whole environment for each request: an eighth of its cost.
 """
 
 from __future__ import annotations

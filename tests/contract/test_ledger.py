@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.adapters.storage import BlobLedger, blob_client
+from shared.adapters.storage import LISTED_AT_ONCE, BlobLedger, blob_client
 from shared.errors import BadInput, Conflict, OutcomeUnknown
 from shared.ports import Ledger
 from tests.contract.conftest import CALL_SECONDS
@@ -136,6 +136,14 @@ def test_a_listing_is_in_path_order_and_below_its_folder(bench: Bench) -> None:
     assert bench.names() == sorted(bench.names())
     assert bench.names("nothing") == []
     assert len(bench.names()) == 6
+
+
+def test_a_listing_of_more_than_a_page_is_whole_and_in_path_order(bench: Bench) -> None:
+    names = [f"{folder}/{n:04}.json" for folder in ("a", "a-b") for n in range(LISTED_AT_ONCE)]
+    for name in names:
+        bench.plant(bench.at(name), b"{}")
+    assert bench.names() == sorted(names)
+    assert bench.names("a") == names[:LISTED_AT_ONCE]
 
 
 def test_a_listing_tells_versions_and_times(bench: Bench) -> None:

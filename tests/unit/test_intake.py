@@ -27,8 +27,6 @@ from tests.unit.house import (
 HOUR = "2026030923"
 PLACE = workspace_key(WORKSPACE)
 HUNT = f"hunts/{GUID}/{PLACE}.json"
-
-
 TABLES = (TABLE, "vmconnection")
 
 
