@@ -1,7 +1,8 @@
 """Export events without a pause: python -m benchmarks.soak [--minutes 30] [--rate 120]
 
-The real host process with the emulators. Each event tells of a blob that has just grown. Sweeps are
-off. Hours of one day that are marked together are listed together, so that the next event hides a
+The real host process with the emulators. It knows every hour of a month of the tables before the
+first event, so that what grows is not what it has to know: the first sweep finds them, later ones
+are off. Each event tells of a blob that has just grown. Hours of one day that are marked together are listed together, so that the next event hides a
 lost mark: every tenth event is alone on its day until its mark is folded, and then the ledger must
 know its hour as the lake has it. At the end it must know every hour so.
 Exit code 1: marks lost, less than 100 events per second, or memory that grows.
@@ -43,7 +44,7 @@ MOST_GROWTH = 1.0
 """MB in ten minutes."""
 DAYS = 33
 """An event's hour is 35 days old at most, and a soak may last beyond midnight."""
-PLACES = 12_000
+PLACES = 6_000
 CROWDED = 0.25
 """Share of the days that all but the lonely events go to."""
 ALONE = 10
@@ -118,6 +119,18 @@ class Day:
     """The hour that was marked last."""
     written: dict[str, tuple[int, int]] = field(default_factory=dict)
 
+    def grow(self, exports: Path, number: int) -> str:
+        """Write a line to the blob of an hour; the blob's path in its container."""
+        hour = f"{self.key}{number:02d}"
+        path = f"{c.export_hour_folder(self.workspace, hour)}/m=00/PT05M.json"
+        file = exports / c.export_container(self.table) / path
+        if hour not in self.written:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as blob:
+            blob.write(b"{}\n")
+            self.written[hour] = (1, blob.tell())
+        return path
+
 
 def days_of(places: int, now: datetime) -> list[Day]:
     """Days of the hunted tables in as many workspaces as it takes for so many hours."""
@@ -170,7 +183,7 @@ class Exporter:
                 break
             day = lonely[number // ALONE % len(lonely)]
             alone = number % ALONE == 0 and self._is_folded(day)
-            self._post(there, self._grow(*((day, len(day.written) % 24) if alone else crowd)))
+            self._post(there, self._grow(*((day, number // ALONE % 24) if alone else crowd)))
         there.close()
 
     def _await_turn(self) -> bool:
@@ -196,15 +209,8 @@ class Exporter:
         return True
 
     def _grow(self, day: Day, number: int) -> BlobEvent:
-        hour = f"{day.key}{number:02d}"
-        path = f"{c.export_hour_folder(day.workspace, hour)}/m=00/PT05M.json"
-        file = self.machine.home.exports / c.export_container(day.table) / path
-        if hour not in day.written:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as blob:
-            blob.write(b"{}\n")
-            day.written[hour] = (1, blob.tell())
-        day.last = hour
+        path = day.grow(self.machine.home.exports, number)
+        day.last = f"{day.key}{number:02d}"
         return BlobEvent("exports", "PutBlob", c.export_container(day.table), path)
 
     def _post(self, there: HTTPConnection, event: BlobEvent) -> None:
@@ -243,28 +249,34 @@ class Exporter:
 def soak(home: Home, minutes: float, rate: float, places: int = PLACES) -> Soak:
     """Post for so long, wait until every mark is folded, compare ledger and lake."""
     days = days_of(places, datetime.now(UTC))
+    for day in days:
+        for number in range(24):
+            day.grow(home.exports, number)
     told = Soak(places=24 * len(days))
     silent = Options(drop=True)
     places_of = list(dict.fromkeys(day.workspace for day in days))
     with Machine(home, places_of, overrides=CALM, events=silent, submit=_no_pool) as machine:
-        _await_sweep(machine)
+        _await_sweeps(machine)
         cpu, began = cpu_seconds(machine.app_pid()), time.monotonic()
         around = time.process_time()
         Exporter(machine, rate, told, began + 60 * minutes, days).run()
         told.seconds = time.monotonic() - began
         told.cpu = cpu_seconds(machine.app_pid()) - cpu
         told.cpu_around = time.process_time() - around
-        told.places = sum(len(day.written) for day in days)
         _await_folding(home)
         told.lost = list(dict.fromkeys([*told.lost, *lost(home)]))
     return told
 
 
-def _await_sweep(machine: Machine) -> None:
-    """The first sweep would find what a lost mark told of."""
+def _await_sweeps(machine: Machine) -> None:
+    """The first ones find every hour, and would find what a lost mark told of as well."""
+    print("the first sweeps go over the month", flush=True)
     ends = time.monotonic() + PATIENCE_SECONDS
-    while machine.app.status()["last_sweep"] is None and time.monotonic() < ends:
+    while time.monotonic() < ends:
+        if machine.app.status()["last_sweep"] is not None and not list(lost(machine.home)):
+            return
         time.sleep(1)
+    raise TimeoutError(f"the first sweeps did not end within {PATIENCE_SECONDS:.0f} s")
 
 
 def _no_pool(to: Submission) -> Process:

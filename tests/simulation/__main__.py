@@ -57,7 +57,8 @@ def _judged(verdict: Verdict, seeds: int) -> Verdict:
 
 def _told(outcome: Outcome) -> Outcome:
     verdict = f"{len(outcome.broken)} violations, digest {outcome.digest[:12]}"
-    print(f"seed {outcome.seed}: {verdict}", flush=True)
+    # Told at once as well: to find the shortest story may take longer than there is time.
+    print("\n    ".join([f"seed {outcome.seed}: {verdict}", *outcome.broken]), flush=True)
     return outcome
 
 

@@ -98,7 +98,9 @@ class OnTime:
         A pause is no stall: from its end on it counts. The timer jumps most where caps bite.
         """
         world, settings = self.safety.world, self.safety.world.base.settings
-        now, healed = world.schedule.now, max(world.faults.end, self.paused_until)
+        now = world.schedule.now
+        # A probe that stands in the queue keeps a pool closed for as long as it does.
+        healed = max(world.faults.end, self.paused_until, world.pool.felt_until)
         limit = timedelta(seconds=7200 + settings.coalesce_seconds + settings.readback_seconds)
         limit += timedelta(seconds=8 * world.scale.pause if world.scale.caps else 0)
         if now > world.faults.end + HEALING and self.paused_until == now:

@@ -17,6 +17,7 @@ from shared.model import EngineJob, JobRequest, Json
 from tests.memory.services import MemoryEngine
 from tests.memory.storage import MemoryResultLake
 from tests.memory.wire import Wire
+from tests.simulation.faults import BEFORE
 from tests.simulation.findings import parts_of
 from tests.unit import house
 from tests.unit.job_reports import report_on
@@ -59,8 +60,12 @@ class Pool(MemoryEngine):
     """Jobs whose process does not heed its own deadline: they are for others to cancel."""
     stopping: set[str] = field(default_factory=set)
     """Engine ids of the jobs that were asked to stop."""
+    felt_until: datetime = BEFORE
+    """When the last job that met with trouble was over: so long the trouble lasted."""
     full: tuple[datetime, datetime] | None = None
     """Between these the workspace has no capacity left."""
+    _ill: set[str] = field(default_factory=set)
+    """Engine ids of the jobs that meet with trouble and are not over."""
 
     def __post_init__(self) -> None:
         super().__init__(self.wire)
@@ -100,6 +105,8 @@ class Pool(MemoryEngine):
     def _live(self, engine_id: str) -> None:
         fate = self.dice.choice(("fine", *FATES)) if self.troubled() else "fine"
         self.fates[fate] = self.fates.get(fate, 0) + 1
+        if fate != "fine":
+            self._ill.add(engine_id)
         wait = self.dice.uniform(20, 300) if fate != "slow queue" else 2400
         self.schedule.after(wait, lambda: self._begin(engine_id, fate))
 
@@ -191,6 +198,9 @@ class Pool(MemoryEngine):
             self.jobs[engine_id] = replace(job, state=state)  # type: ignore[arg-type]
 
     def _is_over(self, engine_id: str) -> None:
+        if engine_id in self._ill:
+            self._ill.remove(engine_id)
+            self.felt_until = self.schedule.now
         self.over.setdefault(self.requests[int(engine_id)].job_id, self.schedule.now)
 
     def _forget(self, engine_id: str) -> None:
