@@ -1,10 +1,11 @@
 """Export events without a pause: python -m benchmarks.soak [--minutes 30] [--rate 120]
 
 The real host process with the emulators. It knows every hour of a month of the tables before the
-first event, so that what grows is not what it has to know: the first sweep finds them, later ones
-are off. Each event tells of a blob that has just grown. Hours of one day that are marked together are listed together, so that the next event hides a
-lost mark: every tenth event is alone on its day until its mark is folded, and then the ledger must
-know its hour as the lake has it. At the end it must know every hour so.
+first event, so that what grows is not what it has to know: the first sweeps find them, later ones
+are off. Each event tells of a blob that has just grown. Hours of one day that are marked together
+are listed together, so that the next event hides a lost mark: every tenth event is alone on its day
+until its mark is folded, and then the ledger must know its hour as the lake has it. At the end it
+must know every hour so.
 Exit code 1: marks lost, less than 100 events per second, or memory that grows.
 """
 

@@ -99,13 +99,13 @@ def is_hour_key(hour: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2_000)
 def hour_start(hour: str) -> datetime:
     """Start of an hour key. Raises ValueError when it is none."""
     return datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2_000)
 def day_start(day: str) -> datetime:
     """Start of a day key. Raises ValueError when it is none."""
     return datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)

@@ -183,7 +183,7 @@ def _one_of(allowed: tuple[Any, ...], value: Any) -> Any:
     return value
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2_000)
 def _utc(value: str) -> datetime:
     """Kept: a record names the same few times in each of its slots."""
     moment = datetime.fromisoformat(value)

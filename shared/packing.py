@@ -79,11 +79,11 @@ def _seconds(key: str, moment: str | None) -> str:
     return f"{Decimal(micros).scaleb(-6).normalize():f}"
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2_000)
 def _moment(key: str, seconds: str) -> str:
-    """Kept: each turn reads the same time lines."""
-    micros = int(Decimal(seconds).scaleb(6))
-    return (_start(key) + micros * _MICROSECOND).isoformat()
+    """Kept: each turn reads the same time lines. Few: a line that changes each turn fills it."""
+    whole, _, part = seconds.partition(".")
+    return (_start(key) + int(f"{whole}{part:0<6}") * _MICROSECOND).isoformat()
 
 
 # --- gaps -----------------------------------------------------------------------------------------

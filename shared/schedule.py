@@ -46,7 +46,7 @@ def slot_key(spec: HuntSpec, hour: str) -> str:
     return hour[:8] if spec.slot == "day" else hour
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=2_000)
 def slot_window(key: str) -> Window:
     """`[start, end)` of a slot key. Kept: each slot of 35 days is asked for often in a turn."""
     if len(key) == 8:
