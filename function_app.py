@@ -34,6 +34,7 @@ def result_created(event: func.EventGridEvent) -> None:
 def tick(timer: func.TimerRequest) -> None:  # noqa: ARG001  the host binds it by name
     """A turn."""
     control_loop.take_turn(bootstrap.deployment())
+    bootstrap.clear_up()
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
