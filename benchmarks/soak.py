@@ -52,6 +52,8 @@ ALONE = 10
 """One of so many events is alone on its day: to fold one takes a few requests."""
 AT_ONCE = 32
 SAMPLE_SECONDS = 5.0
+NEVER = 86_400.0
+"""Nobody writes past the emulators but the exporter, who tells of it."""
 WARM_UP = 0.2
 """Share of the samples that tell of the start, not of the slope."""
 PATIENCE_SECONDS = 300.0
@@ -256,7 +258,14 @@ def soak(home: Home, minutes: float, rate: float, places: int = PLACES) -> Soak:
     told = Soak(places=24 * len(days))
     silent = Options(drop=True)
     places_of = list(dict.fromkeys(day.workspace for day in days))
-    with Machine(home, places_of, overrides=CALM, events=silent, submit=_no_pool) as machine:
+    with Machine(
+        home,
+        places_of,
+        overrides=CALM,
+        events=silent,
+        submit=_no_pool,
+        look_seconds=NEVER,
+    ) as machine:
         _await_sweeps(machine)
         cpu, began = cpu_seconds(machine.app_pid()), time.monotonic()
         around = time.process_time()

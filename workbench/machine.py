@@ -22,6 +22,7 @@ from workbench.app_client import AppClient
 from workbench.cloud import LocalCloud
 from workbench.emulators import spark_submit
 from workbench.emulators.eventgrid_delivery import Options
+from workbench.emulators.lake_folder import INTERVAL
 from workbench.emulators.spark_submit import Process, Submission
 from workbench.home import Home
 
@@ -48,7 +49,8 @@ ALLOCATOR: Mapping[str, str] = {"MALLOC_ARENA_MAX": "2"}
 """As the app's own settings have it: else its allocator keeps the most that a turn ever took once
 for each thread that a turn ran in."""
 SMALL: Mapping[str, str] = {
-    "TIDEHUNT_EXECUTORS": "1",
+    # A job worth two gets no more processors here, but Java's optimising compiler.
+    "TIDEHUNT_EXECUTORS": "2",
     "TIDEHUNT_EXECUTOR_CORES": "1",
     "TIDEHUNT_EXECUTOR_MEMORY": "1g",
     "TIDEHUNT_DRIVER_CORES": "1",
@@ -71,6 +73,8 @@ class Machine:
     overrides: Mapping[str, str] = field(default_factory=dict)
     app_folder: Path = APP_FOLDER
     submit: Callable[[Submission], Process] = spark_submit.submit
+    look_seconds: float = INTERVAL
+    """How often the lake's folders are looked at for what came past the emulators."""
     cloud: LocalCloud = field(init=False)
     app: AppClient = field(init=False)
     settings: dict[str, str] = field(init=False, default_factory=dict)
@@ -84,6 +88,7 @@ class Machine:
             ports=self.cloud_ports,
             events=self.events,
             submit=self.submit,
+            look_seconds=self.look_seconds,
         )
         self.cloud.__enter__()
         try:

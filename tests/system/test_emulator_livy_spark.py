@@ -82,3 +82,12 @@ def test_a_real_spark_runs_a_job_on_production_urls(
     assert part.read_text() == "226\n"  # (1 + 2) * 42 + 100
     assert not list(lake.rglob("*.crc"))
     assert not list((tmp_path / "home/emulators/spark").iterdir())
+
+
+def test_a_job_that_is_worth_several_executors_is_compiled_for_speed(tmp_path: Path) -> None:
+    def quick(executors: int) -> bool:
+        request = {"numExecutors": executors}
+        to = spark_submit.Submission("a", request, {}, 2, 1024, tmp_path, tmp_path / "log")
+        return "TieredStopAtLevel=1" in spark_submit.environment(to)["SPARK_SUBMIT_OPTS"]
+
+    assert [quick(executors) for executors in (1, 2, 3)] == [True, False, False]

@@ -151,6 +151,7 @@ class Server:
             log_config=None,
             access_log=self._access_log,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
             ssl_certfile=self._certificate.chain if site.tls else None,

@@ -74,7 +74,8 @@ async def put_blob(call: Call) -> Response:
     kind = call.headers.get("x-ms-blob-type", "")
     if kind not in ("BlockBlob", "AppendBlob"):
         raise Refused(400, "InvalidHeaderValue", "x-ms-blob-type is not supported here.")
-    call.stat()  # a missing container is told before the body is read
+    # A missing container is told before the body is read.
+    call.account.folder.container(call.container)
     draft = await receive(call)
     try:
         if kind == "AppendBlob" and draft.stat().st_size:
@@ -219,7 +220,9 @@ async def list_blobs(call: Call) -> Response:
 
 def forget_pieces(account: Account, container: str, path: str) -> None:
     """Drop what was staged for a blob and not committed."""
-    shutil.rmtree(account.folder.pieces(container, path), ignore_errors=True)
+    pieces = account.folder.pieces(container, path)
+    if pieces.exists():
+        shutil.rmtree(pieces, ignore_errors=True)
 
 
 def _below(call: Call, prefix: str, marker: str, flat: bool) -> Iterator[Stat]:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workbench.host import eventgrid, http, timer
 from workbench.host.index import Function, HostSettings, Index, Json
@@ -67,8 +68,22 @@ class FunctionsServer:
             self._index.functions.remove(function)
             self._index.function_errors[function.name] = str(error)
 
-    def application(self) -> Starlette:
+    def application(self) -> ASGIApp:
         """The ASGI application; timers run from its start-up to its shutdown."""
+        others = self._others()
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            # Deliveries are many and carry the key: what guards pages is not for them.
+            if scope["type"] == "http" and scope["path"].lower() == eventgrid.PATH:
+                request = Request(scope, receive)
+                answer = eventgrid.receive(request, self._events, self._key, self._invoker)
+                await (await _finished(answer))(scope, receive, send)
+            else:
+                await others(scope, receive, send)
+
+        return serve
+
+    def _others(self) -> Starlette:
         return Starlette(
             routes=[Route("/{path:path}", self._answer, methods=list(_METHODS))],
             # A web page that rebinds its name to this machine must not reach anonymous routes.
@@ -100,15 +115,10 @@ class FunctionsServer:
             await asyncio.sleep(0.02)
 
     async def _answer(self, request: Request) -> Response:
-        try:
-            return await self._dispatch(request)
-        except asyncio.CancelledError:  # the host stops, and the grace is over
-            return Response(status_code=503)
+        return await _finished(self._dispatch(request))
 
     async def _dispatch(self, request: Request) -> Response:
         path = request.url.path.lower()
-        if path == eventgrid.PATH:
-            return await eventgrid.receive(request, self._events, self._key, self._invoker)
         if path.startswith("/admin/"):
             return self._administer(request, path)
         if path == "/":
@@ -147,6 +157,13 @@ class FunctionsServer:
             function.name: {"trigger": function.kind} | asdict(self._invoker.tallies[function.name])
             for function in self._index.functions
         }
+
+
+async def _finished(answer: Awaitable[Response]) -> Response:
+    try:
+        return await answer
+    except asyncio.CancelledError:  # the host stops, and the grace is over
+        return Response(status_code=503)
 
 
 def _threads() -> int | None:
