@@ -16,8 +16,7 @@ from pathlib import Path
 
 from benchmarks.plane import skew, startup
 from benchmarks.plane.lake import WARM, BenchLake
-from benchmarks.plane.measure import Bench, Target, bytes_below
-from benchmarks.plane.worker import BOTH
+from benchmarks.plane.measure import BOTH, Bench, Target, bytes_below
 
 Options = argparse.Namespace
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from benchmarks.plane.lake import BenchLake
 
+BOTH = "TIDEHUNT_BENCH_BOTH_COMPILERS"
+"""Set for a worker: Java's optimising compiler works as well, as on a pool."""
 DUCKDB = """
 select count(TimeGenerated), count(DeviceVendor), count(distinct SourceIP), count(DestinationIP),
     sum(DestinationPort), sum(SentBytes), sum(ReceivedBytes)

@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.plane.lake import WARM, BenchLake
+from benchmarks.plane.measure import BOTH
 from benchmarks.plane.steps import BEFORE, GIVEN, STEPS, finished, prepared
 from benchmarks.process import cpu_seconds
 from workbench.emulators import spark_submit
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-BOTH = "TIDEHUNT_BENCH_BOTH_COMPILERS"
-"""Set: Java's optimising compiler works as well, as on a pool."""
 
 
 @contextmanager

@@ -9,6 +9,9 @@ Sub-scores lie in [0, 1] and are null when there is nothing to judge. Times are 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -36,13 +39,14 @@ _HOST = (
     rf"(?!{_OCTET}(?:\.{_OCTET}){{3}}(?:$|[:/?#]))"
     r"([^/?#:@\[\]\s]+?)\.?(?::\d{1,5})?(?:[/?#].*)?$"
 )
-_PRIVATE_V4 = (
-    r"^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|169\.254\.|"
-    r"100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.)"
+_PRIVATE = ("10.", "192.168.", "169.254.")
+_MAYBE_PRIVATE = ("172.", "100.", "f")
+_PRIVATE_AMONG = (
+    r"^(?:172\.(?:1[6-9]|2\d|3[01])\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f(?:[cd]|e[89ab]))"
 )
-_PRIVATE_V6 = r"^f(?:[cd]|e[89ab])"
-_NOT_UNICAST_V4 = r"^(?:0\.|127\.|2(?:2[4-9]|[345]\d)\.)"
-_NOT_UNICAST_V6 = r"^(?:ff|0:0:0:0:0:0:0:[01]$)"
+"""Of those that may be private the ones that are: an expression is asked about few addresses."""
+_MAYBE_NOT_UNICAST = ("0", "127.", "2", "ff")
+_NOT_UNICAST = r"^(?:0\.|127\.|2(?:2[4-9]|[345]\d)\.|ff|0:0:0:0:0:0:0:[01]$)"
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -136,12 +140,17 @@ def url_port(column: str) -> Column:
 
 def is_private(ip: str) -> Column:
     """True for addresses that are not routed on the internet; null for null."""
-    return F.col(ip).rlike(_PRIVATE_V4) | F.col(ip).rlike(_PRIVATE_V6)
+    among = _begins(ip, _MAYBE_PRIVATE) & F.col(ip).rlike(_PRIVATE_AMONG)
+    return _begins(ip, _PRIVATE) | among
 
 
 def is_unicast(ip: str) -> Column:
     """False for multicast, broadcast, loopback and unspecified addresses; null for null."""
-    return ~(F.col(ip).rlike(_NOT_UNICAST_V4) | F.col(ip).rlike(_NOT_UNICAST_V6))
+    return ~(_begins(ip, _MAYBE_NOT_UNICAST) & F.col(ip).rlike(_NOT_UNICAST))
+
+
+def _begins(text: str, starts: Sequence[str]) -> Column:
+    return reduce(or_, (F.col(text).startswith(start) for start in starts))
 
 
 def ipv4_number(ip: Column) -> Column:

@@ -21,7 +21,7 @@ from pyspark.sql import types as T
 from spark.expressions import series as s
 from spark.expressions.pooling import pools_of
 from spark.expressions.pools import Cells, Member
-from spark.expressions.rhythm import Floats, Ints
+from spark.expressions.rhythm import HOUR, Floats, Ints
 
 ALONE, AMONG, ANY_OF = "alone at its address", "amid other calls", "any of four addresses"
 WAYS = (ALONE, AMONG, ANY_OF)
@@ -106,19 +106,19 @@ def calls(case: Case, host: Host) -> list[s.Calls]:
     As the log would have them, and the same for the same host and case.
     """
     dice, hours = np.random.default_rng(zlib.crc32(f"{host.name}|{case}".encode())), host.hours
-    begin, end = float(hours[0] * s.HOUR), float((hours[-1] + 1) * s.HOUR)
+    begin, end = float(hours[0] * HOUR), float((hours[-1] + 1) * HOUR)
     count = min(int((end - begin) / (case.every * (1 - case.within / 200))) + 2, MOST_CALLS * LOST)
     spread = case.within / 100
     intervals = case.every * (1 + dice.uniform(-spread, spread, count))
     times = (end - dice.uniform(0, case.every) - np.cumsum(intervals) + intervals[0])[::-1]
-    times = times[(times >= begin) & np.isin(times // s.HOUR, hours)][-MOST_CALLS:]
+    times = times[(times >= begin) & np.isin(times // HOUR, hours)][-MOST_CALLS:]
     sizes = np.full(len(times), SIZE)
     if case.way == ANY_OF:
         chosen = dice.integers(0, ADDRESSES, len(times))
         return [_logged(host, times[chosen == n], sizes[chosen == n]) for n in range(ADDRESSES)]
     if case.way == AMONG and len(times):
-        there = hours[hours >= times[0] // s.HOUR]
-        others = (dice.choice(there, len(times)) + dice.uniform(0, 1, len(times))) * s.HOUR
+        there = hours[hours >= times[0] // HOUR]
+        others = (dice.choice(there, len(times)) + dice.uniform(0, 1, len(times))) * HOUR
         times = np.concatenate([times, others])
         sizes = np.concatenate([sizes, dice.lognormal(8, 1.5, len(others))])
         order = np.argsort(times)

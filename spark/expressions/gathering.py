@@ -43,8 +43,8 @@ def gather(sessions: DataFrame, gap: float, crowd: int = CROWD) -> tuple[DataFra
         rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared)
         for rows in (calls, connections)
     )
-    crowds = find_crowds(named, crowd)
-    if crowds.isEmpty():
+    crowds = find_crowds(named, find_busy(calls, crowd), crowd)
+    if crowds is None or crowds.isEmpty():
         events = told_apart.transform(take_first_of_session)
     else:
         events = told_apart.transform(mark_crowds, crowds).transform(thin_out_crowds, gap)
@@ -55,7 +55,8 @@ def select_connections(sessions: DataFrame) -> DataFrame:
     """Single connections that were made, to one machine; `Dst` is its address, or its name."""
     broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
     to_one = F.coalesce(x.is_unicast("DstIpAddr") & ~broadcast, F.lit(True))
-    refused = F.lower("DvcAction").rlike("^(?:deny|drop|reset)")
+    action = F.lower("DvcAction")
+    refused = action.startswith("deny") | action.startswith("drop") | action.startswith("reset")
     failed = F.col("EventResult") == "Failure"
     made = ~F.coalesce(refused | failed, F.lit(False)) & (F.col("EventCount") == 1)
     # Requests inside of one session are events of their own; its interim records are not.
@@ -99,20 +100,31 @@ def tell_names_apart(connections: DataFrame, fronts: DataFrame) -> DataFrame:
     return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
 
 
-def find_crowds(calls: DataFrame, least: int) -> DataFrame:
+def find_busy(calls: DataFrame, least: int) -> DataFrame:
+    """Sources that have more connections than that: all others have no crowd."""
+    total = calls.groupBy("SrcIpAddr").agg(F.sum("Calls").alias("Calls"))
+    return total.filter(F.col("Calls") > least).select("SrcIpAddr")
+
+
+def find_crowds(calls: DataFrame, busy: DataFrame, least: int) -> DataFrame | None:
     """Pairs that have more connections than that: they cannot be looked at one by one."""
-    total = calls.groupBy(*SERIES).agg(F.sum("Calls").alias("Calls"))
+    if busy.isEmpty():
+        return None
+    among = calls.join(F.broadcast(busy), on="SrcIpAddr", how="left_semi")
+    total = among.groupBy(*SERIES).agg(F.sum("Calls").alias("Calls"))
     return total.filter(F.col("Calls") > least).select(*SERIES, F.lit(True).alias("IsCrowd"))
 
 
 def count_talkers(calls: DataFrame) -> DataFrame:
     """How many hosts talk to a destination, and since when to it or to a name that it goes by."""
-    by_name = W.partitionBy(F.coalesce("DstHostname", "Dst"))
-    told = calls.withColumns({"Host": host(), "FirstCall": F.min("FirstCall").over(by_name)})
-    return told.groupBy("Dst", "DstPortNumber").agg(
-        F.count_distinct("Host").alias("HostsAtDestination"),
-        F.min("FirstCall").alias("FirstHere"),
-    )
+    place = ("Dst", "DstPortNumber")
+    hosts = calls.groupBy(*place).agg(F.count_distinct(host()).alias("HostsAtDestination"))
+    # Places are few where calls are many: one name of them all is no task's burden.
+    name = F.coalesce("DstHostname", "Dst").alias("Name")
+    places = calls.groupBy(*place, name).agg(F.min("FirstCall").alias("FirstCall"))
+    begun = places.withColumn("FirstHere", F.min("FirstCall").over(W.partitionBy("Name")))
+    since = begun.groupBy(*place).agg(F.min("FirstHere").alias("FirstHere"))
+    return hosts.join(since, on=list(place))
 
 
 def host() -> Column:

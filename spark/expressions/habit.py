@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spark.expressions.rhythm import Floats
+from spark.expressions.rhythm import DAY, HOUR, Floats
 
-HOUR, DAY = 3_600.0, 86_400.0
 SHORTEST, LONGEST = 20 * HOUR, 28 * HOUR
 """Seconds of a period that is a day's."""
 EXACT, VAGUE = 120.0, 3 * HOUR

@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+HOUR, DAY = 3_600, 86_400
+"""Seconds."""
 WHOLE_SECONDS, FRACTIONS = 0.5, 0.05
 """Seconds that a clock is good for, with whole seconds and with fractions."""
 SHAPES = ((1, 1.443), (2, 1.192), (4, 1.089))
@@ -34,7 +36,7 @@ NARROWEST = 0.1
 evidence, or five retries after a minute each would count for as much as a day of jitter."""
 WIDEST = 30.0
 """Longest interval of a timer over its shortest: 90 % of jitter is 19, by chance a bit more."""
-DAILY, DAILY_JITTER = 3 * 3_600.0, 0.62
+DAILY, DAILY_JITTER = 3 * HOUR, 0.62
 """What recurs more seldom than every three hours must have less jitter than that: from the rhythm
 of people's days, with nights and lunch, a timer of 90 % cannot be told."""
 MOST = 384

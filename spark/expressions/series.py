@@ -28,7 +28,6 @@ PICTURE = 200
 SAMPLES = 20
 """Events that go into the evidence with their sizes."""
 NAMES = 5
-HOUR, DAY = 3_600, 86_400
 OF_A_KIND = 0.6
 """Least share of a pair's events that must be of one size for it to be one of a pool."""
 RHYTHMIC = 3.0
@@ -233,8 +232,8 @@ def of_times(times: r.Floats, found: r.Rhythm) -> Values:
         "Inside": found.inside,
         "First": float(times[0]),
         "Last": float(times[-1]),
-        "Hours": len(np.unique(times // HOUR)),
-        "Days": len(np.unique(times // DAY)),
+        "Hours": len(np.unique(times // r.HOUR)),
+        "Days": len(np.unique(times // r.DAY)),
         "KeepsWorkingDays": keeps_working_days(times, found.period),
         "Moments": times[evenly(len(times), PICTURE)].tolist(),
     }

@@ -58,6 +58,7 @@ from spark import expressions as x
 from spark.expressions import canaries as k
 from spark.expressions import gathering as g
 from spark.expressions import pooling
+from spark.expressions import rhythm as r
 from spark.expressions import series as s
 from spark.views import Params, References, Tables
 
@@ -114,7 +115,7 @@ def sample_hosts(sessions: DataFrame, count: int) -> DataFrame:
     """So many hosts inside, always the same ones, and what the log is like for them."""
     time = F.col("EventStartTime").cast("double")
     log = (
-        F.collect_set(F.floor(time / s.HOUR)),
+        F.collect_set(F.floor(time / r.HOUR)),
         F.bool_and(time == F.floor(time)),
         F.count("SrcBytes") > 0,
     )
@@ -199,13 +200,14 @@ def count_hosts(sessions: DataFrame) -> DataFrame:
 
     A host is an address here: a word that stands for all of them would leave too few to compare.
     """
+    day = F.to_date("TimeGenerated").alias("Day")
+    # Addresses and days are few: only they are asked about, and counted apart.
+    seen = sessions.groupBy("SrcIpAddr", day).agg(F.min("TimeGenerated").alias("Begin"))
     inside = x.is_private("SrcIpAddr").alias("SrcIsPrivate")
-    time = F.col("TimeGenerated")
-    seen = sessions.select(inside, "SrcIpAddr", time, F.to_date(time).alias("Day"))
-    return seen.groupBy("SrcIsPrivate").agg(
+    return seen.groupBy(inside).agg(
         F.count_distinct("SrcIpAddr").alias("HostsInData"),
         F.count_distinct("Day").alias("DaysInData"),
-        F.min("TimeGenerated").cast("double").alias("DataBegin"),
+        F.min("Begin").cast("double").alias("DataBegin"),
     )
 
 
@@ -280,7 +282,7 @@ def _evidence() -> Column:
     samples = F.arrays_zip("SampleTimes", "SampleSent", "SampleReceived").cast(
         "array<struct<Time: decimal(13,3), BytesOut: bigint, BytesIn: bigint>>"
     )
-    hours = F.floor(F.col("Last") / s.HOUR) - F.floor(F.col("First") / s.HOUR) + 1
+    hours = F.floor(F.col("Last") / r.HOUR) - F.floor(F.col("First") / r.HOUR) + 1
     return F.struct(
         "Events",
         "Connections",
