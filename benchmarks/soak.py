@@ -17,11 +17,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from itertools import cycle
 from pathlib import Path
@@ -29,22 +28,19 @@ from statistics import linear_regression, quantiles
 from urllib.parse import urlencode, urlsplit
 
 from benchmarks.process import cpu_seconds, held_bytes
+from benchmarks.soaked import Day, days_of, held, lost, other
 from shared import contract as c
-from shared.hunt_specs import load_folder, tables_of
 from shared.records import day_path, mark_path
 from workbench.cloud import ACCOUNTS
 from workbench.emulators.eventgrid_delivery import Options
 from workbench.emulators.spark_submit import Process, Submission
 from workbench.emulators.storage_events import BlobEvent, grid_event
 from workbench.home import Home
-from workbench.machine import APP_FOLDER, Machine
-from workbench.samples import WORKSPACE
+from workbench.machine import Machine
 
 LEAST_RATE = 100.0
 MOST_GROWTH = 1.0
 """MB in ten minutes."""
-DAYS = 33
-"""An event's hour is 35 days old at most, and a soak may last beyond midnight."""
 PLACES = 6_000
 CROWDED = 0.25
 """Share of the days that all but the lonely events go to."""
@@ -112,41 +108,6 @@ class Soak:
 
 
 @dataclass
-class Day:
-    """A day of a table in a workspace, and (blobs, bytes) of the hours that were written of it."""
-
-    workspace: str
-    table: str
-    key: str
-    last: str = ""
-    """The hour that was marked last."""
-    written: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def grow(self, exports: Path, number: int) -> str:
-        """Write a line to the blob of an hour; the blob's path in its container."""
-        hour = f"{self.key}{number:02d}"
-        path = f"{c.export_hour_folder(self.workspace, hour)}/m=00/PT05M.json"
-        file = exports / c.export_container(self.table) / path
-        if hour not in self.written:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as blob:
-            blob.write(b"{}\n")
-            self.written[hour] = (1, blob.tell())
-        return path
-
-
-def days_of(places: int, now: datetime) -> list[Day]:
-    """Days of the hunted tables in as many workspaces as it takes for so many hours."""
-    specs, _ = load_folder(APP_FOLDER / "spark" / "hunts")
-    tables = sorted({table for spec in specs for table in tables_of(spec)})
-    keys = [c.day_key(now - timedelta(days=back)) for back in range(1, DAYS + 1)]
-    wanted = max(2 * AT_ONCE, places // 24)
-    names = [f"{WORKSPACE}{n or ''}" for n in range(1 + wanted // (len(keys) * len(tables)))]
-    days = [Day(name, table, key) for name in names for key in keys for table in tables]
-    return days[:wanted]
-
-
-@dataclass
 class Exporter:
     """Writes blobs and posts their events, at a rate or as fast as the host takes them.
 
@@ -204,8 +165,8 @@ class Exporter:
         # The mark first: a day is saved before its marks are deleted.
         if day.last and (ledger / mark_path(day.workspace, day.table, day.last)).exists():
             return False
-        known = _held(ledger / day_path(day.workspace, day.table, day.key))
-        wrong = list(_other(day.written, known))
+        known = held(ledger / day_path(day.workspace, day.table, day.key))
+        wrong = list(other(day.written, known))
         with self._lock:
             self.soak.followed += bool(day.last) and not wrong
             self.soak.lost += wrong
@@ -251,7 +212,7 @@ class Exporter:
 
 def soak(home: Home, minutes: float, rate: float, places: int = PLACES) -> Soak:
     """Post for so long, wait until every mark is folded, compare ledger and lake."""
-    days = days_of(places, datetime.now(UTC))
+    days = days_of(max(places, 2 * 24 * AT_ONCE), datetime.now(UTC))
     for day in days:
         for number in range(24):
             day.grow(home.exports, number)
@@ -300,43 +261,6 @@ def _await_folding(home: Home) -> None:
     marks = home.state / "ledger" / "touched"
     while any(path.is_file() for path in marks.rglob("*")) and time.monotonic() < ends:
         time.sleep(1)
-
-
-def lost(home: Home) -> Iterator[str]:
-    """Hours of which the ledger knows other blobs or bytes than the lake holds, or marks left."""
-    ledger = home.state / "ledger"
-    for path in (ledger / "touched").rglob("*"):
-        if path.is_file():
-            yield f"{path.name} is marked and not folded"
-    there: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for container in home.exports.glob("am-*"):
-        for path in container.rglob("*.json"):
-            name = path.relative_to(container).as_posix()
-            parsed = c.parse_export_blob(container.name, name)
-            if parsed is None:
-                yield f"{name} is no export blob"
-                continue
-            day = there[day_path(parsed.workspace, parsed.table, parsed.hour[:8])]
-            blobs, size = day.get(parsed.hour, (0, 0))
-            day[parsed.hour] = (blobs + 1, size + path.stat().st_size)
-    for document, hours in sorted(there.items()):
-        yield from _other(hours, _held(ledger / document))
-
-
-def _held(document: Path) -> dict[str, tuple[int, int]]:
-    """(blobs, bytes) of each hour that a day's document knows."""
-    if not document.is_file():
-        return {}
-    hours = json.loads(document.read_text("utf-8"))["hours"]
-    return {hour: (held["blobs"], held["bytes"]) for hour, held in hours.items()}
-
-
-def _other(
-    there: Mapping[str, tuple[int, int]], known: Mapping[str, tuple[int, int]]
-) -> Iterator[str]:
-    for hour, held in sorted(there.items()):
-        if known.get(hour) != held:
-            yield f"{hour}: {held} in the lake, {known.get(hour)} in the ledger"
 
 
 def main() -> int:

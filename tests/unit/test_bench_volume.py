@@ -12,7 +12,8 @@ import pytest
 from benchmarks.flood.__main__ import Outcome
 from benchmarks.hunts import Cost, missed
 from benchmarks.process import cpu_seconds, held_bytes, peak_bytes
-from benchmarks.soak import Soak, lost
+from benchmarks.soak import Soak
+from benchmarks.soaked import lost
 from shared import contract as c
 from workbench.home import Home
 from workbench.samples import WORKSPACE
