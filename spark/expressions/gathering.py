@@ -43,8 +43,8 @@ def gather(sessions: DataFrame, gap: float, crowd: int = CROWD) -> tuple[DataFra
         rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared)
         for rows in (calls, connections)
     )
-    crowds = find_crowds(named, find_busy(calls, crowd), crowd)
-    if crowds is None or crowds.isEmpty():
+    crowds = find_crowds(named, crowd)
+    if crowds.isEmpty():
         events = told_apart.transform(take_first_of_session)
     else:
         events = told_apart.transform(mark_crowds, crowds).transform(thin_out_crowds, gap)
@@ -100,19 +100,17 @@ def tell_names_apart(connections: DataFrame, fronts: DataFrame) -> DataFrame:
     return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
 
 
-def find_busy(calls: DataFrame, least: int) -> DataFrame:
-    """Sources that have more connections than that: all others have no crowd."""
-    total = calls.groupBy("SrcIpAddr").agg(F.sum("Calls").alias("Calls"))
-    return total.filter(F.col("Calls") > least).select("SrcIpAddr")
-
-
-def find_crowds(calls: DataFrame, busy: DataFrame, least: int) -> DataFrame | None:
+def find_crowds(calls: DataFrame, least: int) -> DataFrame:
     """Pairs that have more connections than that: they cannot be looked at one by one."""
-    if busy.isEmpty():
-        return None
-    among = calls.join(F.broadcast(busy), on="SrcIpAddr", how="left_semi")
-    total = among.groupBy(*SERIES).agg(F.sum("Calls").alias("Calls"))
-    return total.filter(F.col("Calls") > least).select(*SERIES, F.lit(True).alias("IsCrowd"))
+
+    def more(rows: DataFrame, *keys: str) -> DataFrame:
+        total = rows.groupBy(*keys).agg(F.sum("Calls").alias("Calls"))
+        return total.filter(F.col("Calls") > least).select(*keys)
+
+    # A crowd's source has as many: few have, and of millions of pairs only theirs are moved.
+    busy = F.broadcast(more(calls, "SrcIpAddr"))
+    crowds = more(calls.join(busy, on="SrcIpAddr", how="left_semi"), *SERIES)
+    return crowds.withColumn("IsCrowd", F.lit(True))
 
 
 def count_talkers(calls: DataFrame) -> DataFrame:

@@ -95,11 +95,11 @@ class OnTime:
     def _late(self, runs: list[Run]) -> Iterator[str]:
         """10: two hours after the last fault, nothing is older than its waits and two hours.
 
-        A pause is no stall: from its end on it counts. The timer jumps most where caps bite.
+        A pause is no stall, nor is a probe that stands in the queue, which keeps the pool closed:
+        from their end on it counts. The timer jumps most where caps bite.
         """
         world, settings = self.safety.world, self.safety.world.base.settings
         now = world.schedule.now
-        # A probe that stands in the queue keeps a pool closed for as long as it does.
         healed = max(world.faults.end, self.paused_until, world.pool.felt_until)
         limit = timedelta(seconds=7200 + settings.coalesce_seconds + settings.readback_seconds)
         limit += timedelta(seconds=8 * world.scale.pause if world.scale.caps else 0)

@@ -61,11 +61,9 @@ class Pool(MemoryEngine):
     stopping: set[str] = field(default_factory=set)
     """Engine ids of the jobs that were asked to stop."""
     felt_until: datetime = BEFORE
-    """When the last job that met with trouble was over: so long the trouble lasted."""
+    """How long the last job stands in the queue at most: a probe keeps a pool closed so long."""
     full: tuple[datetime, datetime] | None = None
     """Between these the workspace has no capacity left."""
-    _ill: set[str] = field(default_factory=set)
-    """Engine ids of the jobs that meet with trouble and are not over."""
 
     def __post_init__(self) -> None:
         super().__init__(self.wire)
@@ -105,9 +103,9 @@ class Pool(MemoryEngine):
     def _live(self, engine_id: str) -> None:
         fate = self.dice.choice(("fine", *FATES)) if self.troubled() else "fine"
         self.fates[fate] = self.fates.get(fate, 0) + 1
-        if fate != "fine":
-            self._ill.add(engine_id)
         wait = self.dice.uniform(20, 300) if fate != "slow queue" else 2400
+        if fate == "slow queue":
+            self.felt_until = self.schedule.now + timedelta(seconds=wait)
         self.schedule.after(wait, lambda: self._begin(engine_id, fate))
 
     def _begin(self, engine_id: str, fate: str) -> None:
@@ -198,9 +196,6 @@ class Pool(MemoryEngine):
             self.jobs[engine_id] = replace(job, state=state)  # type: ignore[arg-type]
 
     def _is_over(self, engine_id: str) -> None:
-        if engine_id in self._ill:
-            self._ill.remove(engine_id)
-            self.felt_until = self.schedule.now
         self.over.setdefault(self.requests[int(engine_id)].job_id, self.schedule.now)
 
     def _forget(self, engine_id: str) -> None:

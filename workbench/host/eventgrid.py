@@ -59,9 +59,9 @@ async def _deliver(request: Request, function: Function, invoker: Invoker) -> Re
     except (ValueError, KeyError, IndexError, TypeError) as error:
         log.error("Event Grid delivery for %s is malformed: %r", function.name, error)
         return Response(status_code=500)
-    calls = [invoker.invoke(function, Datum(text, "json")) for text in texts]
-    # One event a delivery is the service's default, and needs no task beside the invocation's.
-    outcomes = [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
+    outcomes = await asyncio.gather(
+        *(invoker.invoke(function, Datum(text, "json")) for text in texts)
+    )
     failure = next((outcome.error for outcome in outcomes if outcome.error), None)
     return Response(status_code=202) if failure is None else PlainTextResponse(failure, 500)
 
