@@ -49,8 +49,8 @@ TECHNICAL = T.StructType(
     ]
 )
 NO_COLUMNS = T.StructType([])
-_PATH = r"(?i)/y=\d{4}/m=\d{2}/d=\d{2}/h=\d{2}/m=\d{2}/PT0?5M(?:_\d{1,6})?\.json$"
-_PATH_PARTS = 6
+_BLOB = r"(?i)^y=\d{4}/m=\d{2}/d=\d{2}/h=\d{2}/m=\d{2}/PT0?5M(?:_\d{1,6})?\.json$"
+_PATH_PARTS, _HOUR_PARTS = 6, 4
 _HOUR_DIGITS = ((3, 4), (10, 2), (15, 2), (20, 2))
 """Where year, month, day and hour stand in the end of such a path, and how long they are."""
 _BROKEN = "_Broken"
@@ -126,7 +126,7 @@ def read_copies(
     return reader.parquet(*folders)
 
 
-def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[str]) -> DataFrame:
+def read_lines(session: SparkSession, below: Sequence[str], hours: Sequence[str]) -> DataFrame:
     """The lines of the export blobs below these folders that belong to these hours.
 
     Columns: Hour, Line and the technical ones but _Kind and _Unknown. The paths have `m=` twice:
@@ -138,17 +138,17 @@ def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[st
         .option("lineSep", "\n")
         .option("mapreduce.input.linerecordreader.line.maxlength", str(LONGEST_LINE))
     )
-    path = F.col("_metadata.file_path")
-    lines = reader.text(list(folders)).select(
+    lines = reader.text(list(below)).select(
         "value",
-        path.alias("Path"),
-        F.substring_index(path, "/", -_PATH_PARTS).alias("_Blob"),
+        F.substring_index("_metadata.file_path", "/", -_PATH_PARTS).alias("_Blob"),
         F.col("_metadata.file_size").alias("_BlobBytes"),
         (F.octet_length("value") + 1).cast("long").alias("_LineBytes"),
     )
     has_mark = F.col("value").startswith("\ufeff")
-    wanted = hour_of_blob().isin(list(hours)) & F.col("Path").rlike(_PATH)
-    return lines.filter(wanted).select(
+    # Asked of every row: the folder's name as it stands costs less than the hour's key.
+    folders = ["/".join(c.export_hour_folder("", hour).split("/")[-_HOUR_PARTS:]) for hour in hours]
+    wanted = F.lower(F.substring_index("_Blob", "/m=", 2)).isin(folders)
+    return lines.filter(wanted & F.col("_Blob").rlike(_BLOB)).select(
         hour_of_blob().alias("Hour"),
         F.when(has_mark, F.col("value").substr(2, LONGEST_LINE))
         .otherwise(F.col("value"))
@@ -199,7 +199,23 @@ def _unknown(table: Table) -> Column:
 
 def _cast(field: T.StructField) -> Column:
     value = F.when(F.col("_Kind") == "row", F.col(f"Parsed.{field.name}"))
+    if field.dataType == T.TimestampType():
+        return time(value).alias(field.name)
     return value.cast(field.dataType).alias(field.name)
+
+
+def time(text: Column) -> Column:
+    """A text as a timestamp, as Spark casts it in a session in UTC.
+
+    A zone costs more than all of the rest: Spark makes an expression anew for each row to look for
+    it. A Z behind the digits of a second says no more than the session does, so it is left out.
+    """
+    bare = text.substr(F.lit(1), F.length(text) - 1)
+    minutes = F.substring(text, 14, 4)
+    has_seconds = minutes.startswith(":") & minutes.endswith(":")
+    is_number = bare.substr(F.lit(18), F.length(bare)).cast("double").isNotNull()
+    says_utc = text.endswith("Z") & F.substring(text, -2, 1).between("0", "9")
+    return F.when(says_utc & has_seconds & is_number, bare).otherwise(text).cast("timestamp")
 
 
 def per_blob(copies: DataFrame, *more: Column) -> DataFrame:

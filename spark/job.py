@@ -120,6 +120,7 @@ def _log(what: str) -> None:
 
 def configure(session: SparkSession, plan: Plan) -> None:
     """Set what the results depend on, whatever the pool's defaults are, and what the size asks."""
+    tuning.remember_classes(session)
     cores, serial = tuning.cores_of(session), tuning.is_serial(session)
     for name, value in {**SQL, **tuning.settings(plan, cores, serial=serial)}.items():
         session.conf.set(name, value)

@@ -80,12 +80,13 @@ def _write(
     session: SparkSession, table: Table, folders: Sequence[str], to: str, files: int
 ) -> None:
     """One write for all days. Of several files of a day each holds a part of its time."""
-    copies = read_copies(session, table, folders).withColumn("Day", _day())
-    lines = saved_views.save(copies, table.name)
+    lines = read_copies(session, table, folders).withColumn("Day", _day())
     part = F.floor(F.hour("TimeGenerated") * files / 24)
     spread = lines.repartition("Day", part) if files > 1 else lines.repartition("Day")
     ordered = spread.sortWithinPartitions("Day", *table.sorted_by, "TimeGenerated")
-    ordered.write.mode("overwrite").partitionBy("Day").parquet(to)
+    # Last: what the views make of a line need not be moved and sorted with it.
+    viewed = saved_views.save(ordered, table.name)
+    viewed.write.mode("overwrite").partitionBy("Day").parquet(to)
 
 
 def _day() -> Column:

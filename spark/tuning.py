@@ -7,7 +7,7 @@ partition than its memory takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spark.plan import Plan
 
@@ -37,6 +37,19 @@ SERIAL, PARALLEL = "serial", "parallel"
 LISTED_ALONE, LISTINGS_A_CORE = 8, 4
 """In parallel: folders that the driver lists itself, and tasks a core for more; they only wait."""
 NEVER = 1_000_000
+NAMED_OFTEN = ("functions", "PythonUtils", "SparkSession", "Column", "org")
+"""Java's classes and packages that PySpark asks for by a short name."""
+
+
+def remember_classes(session: SparkSession) -> None:
+    """Have this session's Python look for each of Java's classes that it needs once.
+
+    py4j asks Java anew for each column that is named, and Java looks for a class of that short name
+    in hundreds of archives: a job names thousands of columns, which took four seconds of it.
+    """
+    jvm: Any = session.sparkContext._jvm
+    for name in NAMED_OFTEN:
+        setattr(jvm, name, getattr(jvm, name))
 
 
 def is_serial(session: SparkSession) -> bool:

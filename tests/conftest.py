@@ -99,6 +99,7 @@ def session(lake_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
             builder = builder.config(name, value)
         running = builder.getOrCreate()
         running.sparkContext.setLogLevel("ERROR")
+        importlib.import_module("spark.tuning").remember_classes(running)
         yield running
         running.stop()
     time.tzset()

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.tables import frame
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 exports = importlib.import_module("spark.exports")
+F = importlib.import_module("pyspark.sql.functions")
+T = importlib.import_module("pyspark.sql.types")
 TABLE = importlib.import_module("spark.tables.declared").TABLES["vmconnection"]
 
 HOUR = "2026030901"
@@ -98,6 +102,26 @@ def lines_of(session: SparkSession, folder: Path, blobs: Mapping[str, bytes]) ->
         path.write_bytes(content)
     lines: DataFrame = exports.read_lines(session, [folder.as_uri()], [HOUR])
     return lines
+
+
+TIMES = [
+    before + digits + end
+    for before in ("2026-03-09T10:11:12", "2026-03-09 10:11:", "2026-03-09T10:11", "2026-03-09T10:",
+                   "2026-3-9T10:11:12", "2026-03-09", "+12026-03-09T10:11:12", "9999-12-31T23:59:60",
+                   "0001-01-01T00:00:00", "2026-03-09T24:00:00", "T10:11:12", "", " ", "10:11:12:13:14:15")
+    for digits in ("", ".", ".1", ".1234567", ".999999999", " ", ":", "1", "\u0661", " UT", "x", "GMT0",
+                   ".5Etc/GMT0", "e5", "1e-5", "-5", " 5", "1d")
+    for end in ("Z", "ZZ", "z", " Z", "Z ", "+02:00", "-05:30Z", "", "UTC")
+]  # fmt: skip
+
+
+def test_a_time_is_what_spark_makes_of_the_text(session: SparkSession) -> None:
+    texts = frame(session, T.StructType().add("Text", "string"), [{"Text": t} for t in TIMES])
+    both = texts.select("Text", F.col("Text").cast("timestamp").cast("double").alias("Wanted"),
+                        exports.time(F.col("Text")).cast("double").alias("Found"))  # fmt: skip
+    rows = both.collect()
+    assert [row for row in rows if row["Wanted"] != row["Found"]] == []
+    assert sum(row["Wanted"] is not None for row in rows) > 200
 
 
 @pytest.fixture(scope="module")
