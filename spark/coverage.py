@@ -85,20 +85,21 @@ def _table(plan: Plan, run: Run, table: str, copies: DataFrame, hours: set[str])
     time = F.col("TimeGenerated")
     inside = F.when((time >= start) & (time < end), time)
     times = [F.min(inside).alias("First"), F.max(inside).alias("Last")]
-    unknown = F.array_distinct(F.flatten(F.collect_set("_Unknown"))).alias("Unknown")
     sums = [F.sum(name).alias(name) for name in (*_SUMS, *(f"Null{name}" for name in used))]
     ends = [
         F.date_format(F.min("First"), _TIME).alias("First"),
         F.date_format(F.max("Last"), _TIME).alias("Last"),
     ]
-    more = [F.count("_Blob").alias("Blobs"), F.flatten(F.collect_list("Unknown")).alias("Unknown")]
-    row = per_blob(copies, *nulls, *times, unknown).agg(*sums, *ends, *more).collect()[0]
+    count = F.count("_Blob").alias("Blobs")
+    row = per_blob(copies, *nulls, *times).agg(*sums, *ends, count).collect()[0]
     rows = row["Rows"] or 0
+    # By itself: beside lists all of these numbers are objects, and few lines have such names.
+    unknown = copies.select(F.explode("_Unknown").alias("Name")).distinct().collect()
     return {
         "blobs": blobs,
         "empty_blobs": max(0, blobs - row["Blobs"]),
         **{name.lower(): row[name] or 0 for name in _SUMS},
-        "unknown_columns": sorted({_plain(name) for name in row["Unknown"]})[:MOST_UNKNOWN],
+        "unknown_columns": sorted({_plain(one["Name"]) for one in unknown})[:MOST_UNKNOWN],
         "nulls": {name: round(row[f"Null{name}"] / rows, 4) for name in used} if rows else {},
         "first": row["First"],
         "last": row["Last"],

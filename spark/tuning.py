@@ -21,6 +21,9 @@ SHUFFLED = 0.2
 """Bytes that a hunt shuffles for each byte of JSON that its window holds: a few columns of it."""
 LEAST_PARTITION, PARTITION = 8 * MB, 64 * MB
 """Shuffled bytes: less is not worth a task, more does not fit where it is sorted."""
+PACKED = 16 * MB
+"""Bytes of a partition as they are written: packed, a quarter of what they are where they are
+sorted. Smaller ones are put together."""
 LEAST_SPLIT, MOST_SPLIT = 16 * MB, 128 * MB
 """JSON of a task: less is not worth a task, more keeps the others waiting for the last."""
 WAVES = 3
@@ -81,6 +84,7 @@ def tuned(window: int, stale: int, cores: int, *, serial: bool) -> dict[str, str
     """The settings for so many bytes of JSON in the window, `stale` of them to be parsed."""
     return {
         "spark.sql.adaptive.enabled": _flag(window > SMALL_BYTES),
+        "spark.sql.adaptive.advisoryPartitionSizeInBytes": str(PACKED),
         "spark.sql.shuffle.partitions": str(shuffle_partitions(int(window * SHUFFLED), cores)),
         "spark.sql.files.maxPartitionBytes": str(split_bytes(stale, cores)),
         "spark.sql.files.openCostInBytes": str(OPEN_COST),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SECONDS_OF_ONE, SECONDS_OF_MANY, MEMORY_MB = 15.0, 30.0, 1024
 SPAN = 21 * 86_400
+BYTES_A_ROW = 2_500
+"""Of JSON, as the other benches make it."""
 LEAST = 6
 """Events of a pair below which the hunt cannot score it: five intervals."""
 GAP = 2.0
@@ -32,6 +34,8 @@ def skew(options: argparse.Namespace, folder: str) -> tuple[Bench, list[Target]]
     os.environ[BOTH] = "1"
     bench = Bench(lake, MEMORY_MB)
     events, pairs = str(options.events), str(options.pairs)
+    for count in ("1", pairs):
+        bench.spark(f"(making {count} pairs)", "make", [count, events if count == "1" else pairs])
     one = bench.spark(f"hunt, one pair of {events} events", "hunt_one_pair", [events])
     many = bench.spark(f"hunt, {pairs} pairs of one event", "hunt_many_pairs", [pairs])
     for name, label in (("gather", "collected at once"), ("gather_pruned", "pruned first"),
@@ -47,31 +51,42 @@ def skew(options: argparse.Namespace, folder: str) -> tuple[Bench, list[Target]]
 # --- steps --------------------------------------------------------------------------------------
 
 
-def hunt_one_pair(session: SparkSession, _: BenchLake, given: Sequence[str]) -> int:
+def make(session: SparkSession, lake: BenchLake, given: Sequence[str]) -> int:
+    """Write so many pairs with so many events in all, as the views of merged days lie."""
+    from pyspark.sql import functions as F
+
+    pairs, events = map(int, given)
+    rows = _made(session, pairs, events).withColumn("Day", F.to_date("TimeGenerated"))
+    spread = rows.repartition("Day").sortWithinPartitions("Day", *PAIR, "TimeGenerated")
+    spread.write.mode("overwrite").partitionBy("Day").parquet(_folder(lake, pairs, events))
+    return 0
+
+
+def hunt_one_pair(session: SparkSession, lake: BenchLake, given: Sequence[str]) -> int:
     """The hunt over one pair with so many events."""
-    return _hunted(session, 1, int(given[0]))
+    return _hunted(session, lake, 1, int(given[0]))
 
 
-def hunt_many_pairs(session: SparkSession, _: BenchLake, given: Sequence[str]) -> int:
+def hunt_many_pairs(session: SparkSession, lake: BenchLake, given: Sequence[str]) -> int:
     """The hunt over so many pairs with one event each."""
-    return _hunted(session, int(given[0]), int(given[0]))
+    return _hunted(session, lake, int(given[0]), int(given[0]))
 
 
-def gather(session: SparkSession, _: BenchLake, given: Sequence[str]) -> int:
+def gather(session: SparkSession, lake: BenchLake, given: Sequence[str]) -> int:
     """Every pair's events in one list, with nothing pruned or thinned before."""
-    return _drained(_collected(_events(session, *map(int, given))))
+    return _drained(_collected(_events(session, lake, *map(int, given))))
 
 
-def gather_pruned(session: SparkSession, _: BenchLake, given: Sequence[str]) -> int:
+def gather_pruned(session: SparkSession, lake: BenchLake, given: Sequence[str]) -> int:
     """First the pairs that can score, by their total of the whole window: never by the day."""
     from pyspark.sql import functions as F
 
-    events = _events(session, *map(int, given))
+    events = _events(session, lake, *map(int, given))
     enough = events.groupBy(*PAIR).count().filter(F.col("count") >= LEAST)
     return _drained(_collected(events.join(enough, on=list(PAIR), how="left_semi")))
 
 
-def gather_in_two(session: SparkSession, _: BenchLake, given: Sequence[str]) -> int:
+def gather_in_two(session: SparkSession, lake: BenchLake, given: Sequence[str]) -> int:
     """What begins in each two seconds first, in tasks that share a pair; then what begins a burst.
 
     Two events of one cell are of one burst, so that no other event of a cell can begin one: the
@@ -80,7 +95,7 @@ def gather_in_two(session: SparkSession, _: BenchLake, given: Sequence[str]) -> 
     from pyspark.sql import Window as W
     from pyspark.sql import functions as F
 
-    events = _events(session, *map(int, given))
+    events = _events(session, lake, *map(int, given))
     cell = F.floor(F.col("Time") / GAP).alias("Cell")
     cells = events.groupBy(*PAIR, cell).agg(
         F.min(_event()).alias("First"), F.max("Time").alias("Last"), F.count("Time").alias("Events")
@@ -105,53 +120,70 @@ def _event() -> Column:
     return F.struct("Time", "SrcBytes", "DstHostname")
 
 
-def _hunted(session: SparkSession, pairs: int, events: int) -> int:
-    from pyspark.sql import functions as F
-
+def _hunted(session: SparkSession, lake: BenchLake, pairs: int, events: int) -> int:
     from benchmarks.plane.lake import hunt_parameters
-    from spark import job, views
+    from spark import job, tuning
     from spark.hunts import beaconing
 
-    made = {
-        "EventStartTime": F.timestamp_seconds("Time"),
-        "TimeGenerated": F.timestamp_seconds("Time"),
-        "EventCount": F.lit(1),
-        "EventResult": F.lit("Success"),
-        "SrcPortNumber": (F.col("id") % 60_000).cast("int"),
-        "SourceTable": F.lit("commonsecuritylog"),
-    }
-    rows = _events(session, pairs, events).withColumns(made)
-    there = set(rows.columns)
-    sessions = rows.select(
-        *(
-            (F.col(field.name) if field.name in there else F.lit(None))
-            .cast(field.dataType)
-            .alias(field.name)
-            for field in views.NETWORK_SESSION.fields
-        )
-    )
+    # As a job sets them for so many rows, had they come as JSON.
+    cores, size = tuning.cores_of(session), events * BYTES_A_ROW
+    wanted = {**job.SQL, **tuning.tuned(window=size, stale=0, cores=cores, serial=True)}
+    for name, value in wanted.items():
+        session.conf.set(name, value)
+    tuning.remember_classes(session)
     refs = {"allow_list": job.reference(session, "allow_list", ())}
-    tables = {"NetworkSession": sessions}
+    tables = {"NetworkSession": _sessions(session, lake, pairs, events)}
     return _drained(beaconing.detect(tables, refs, hunt_parameters()))
 
 
-def _events(session: SparkSession, pairs: int, events: int) -> DataFrame:
+def _events(session: SparkSession, lake: BenchLake, pairs: int, events: int) -> DataFrame:
     from pyspark.sql import functions as F
 
-    pair = F.col("id") % pairs
+    time = F.col("EventStartTime").cast("double").alias("Time")
+    return _sessions(session, lake, pairs, events).select("*", time)
+
+
+def _sessions(session: SparkSession, lake: BenchLake, pairs: int, events: int) -> DataFrame:
+    from spark import views
+
+    folder = _folder(lake, pairs, events)
+    if not Path(folder).exists():
+        make(session, lake, [str(pairs), str(events)])
+    reader = session.read.schema(views.NETWORK_SESSION).option("recursiveFileLookup", "true")
+    return reader.parquet(folder)
+
+
+def _folder(lake: BenchLake, pairs: int, events: int) -> str:
+    return str(lake.folder / "made" / f"{pairs}-{events}")
+
+
+def _made(session: SparkSession, pairs: int, events: int) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    from spark import views
+
+    number, pair = F.col("id"), F.col("id") % pairs
+    time = number * (SPAN / events) + 1_772_000_000
+    made = {
+        "EventStartTime": F.timestamp_seconds(time),
+        "TimeGenerated": F.timestamp_seconds(time),
+        "EventCount": F.lit(1),
+        "EventResult": F.lit("Success"),
+        "SrcIpAddr": F.concat(F.lit("10.0."), pair % 250, F.lit("."), F.floor(pair / 250) % 200),
+        "SrcPortNumber": number % 60_000,
+        "DstIpAddr": F.concat(
+            F.lit("198.18."), F.floor(pair / 50_000) % 250, F.lit("."), pair % 250
+        ),
+        "DstPortNumber": F.lit(443),
+        "DstHostname": F.lit("site.example.com"),
+        "SrcBytes": 500 + number % 3,
+        "SourceTable": F.lit("commonsecuritylog"),
+    }
     return session.range(events).select(
-        "id",
-        F.concat(F.lit("10.0."), pair % 250, F.lit("."), F.floor(pair / 250) % 200).alias(
-            "SrcIpAddr"
-        ),
-        F.concat(F.lit("198.18."), F.floor(pair / 50_000) % 250, F.lit("."), pair % 250).alias(
-            "DstIpAddr"
-        ),
-        # A constant would not be what rows are spread by.
-        (443 + F.col("id") % 1).cast("int").alias("DstPortNumber"),
-        (F.col("id") * (SPAN / events) + 1_772_000_000).alias("Time"),
-        (500 + F.col("id") % 3).alias("SrcBytes"),
-        F.lit("site.example.com").alias("DstHostname"),
+        *(
+            made.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name)
+            for field in views.NETWORK_SESSION
+        )
     )
 
 

@@ -149,8 +149,8 @@ STEPS: Mapping[str, Step] = {
     step.__name__: step
     for step in (
         narrow, narrow_leaves, narrow_open_cost, inferred, notebook_reads, notebook, copy,
-        read_copy, hunt, hunt_raw, nothing, skew.hunt_one_pair, skew.hunt_many_pairs, skew.gather,
-        skew.gather_pruned, skew.gather_in_two,
+        read_copy, hunt, hunt_raw, nothing, skew.make, skew.hunt_one_pair, skew.hunt_many_pairs,
+        skew.gather, skew.gather_pruned, skew.gather_in_two,
     )
 }  # fmt: skip
 BEFORE: Mapping[str, tuple[str, ...]] = {
@@ -161,7 +161,7 @@ BEFORE: Mapping[str, tuple[str, ...]] = {
 """What warms a step up, if not the step itself: the second job merges what the first copied."""
 GIVEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("hunt_one_pair", "hunt_many_pairs"), ("20000",)),
-    **dict.fromkeys(("gather", "gather_pruned", "gather_in_two"), ("100", "20000")),
+    **dict.fromkeys(("make", "gather", "gather_pruned", "gather_in_two"), ("100", "20000")),
 }
 """What a step is given when it warms up, if not the days of the small lake."""
 

@@ -15,6 +15,7 @@ from spark.expressions import series as s
 
 PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
 SERIES = (*PAIR, "SourceTable")
+MOMENT = ("Moment", "Session", "SrcPortNumber")
 TEXTS = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol")
 SIZES = ("SrcBytes", "DstBytes")
 CARRIED = (*TEXTS, *SIZES)
@@ -28,27 +29,40 @@ CROWD = 250_000
 at one by one: in 21 days one every seven seconds."""
 SLICE = 6 * 3_600
 """Seconds of a crowd that one task thins out."""
+MANY, FEW = 500_000, 250_000
+"""Pairs from which on those of a single connection are sought before events are moved, and how many
+others there may be then: they are sent to every task."""
 
 
-def gather(sessions: DataFrame, gap: float, crowd: int = CROWD) -> tuple[DataFrame, DataFrame]:
+def gather(
+    sessions: DataFrame, gap: float, crowd: int = CROWD, many: int = MANY
+) -> tuple[DataFrame, DataFrame]:
     """A row per pair and table with all its events, and the talkers of each destination.
 
-    `gap`: seconds within which a crowd's connections count as one. `crowd`: see CROWD.
+    `gap`: seconds within which a crowd's connections count as one. `crowd` and `many`: see CROWD
+    and MANY.
     """
     connections = select_connections(sessions)
     # Counted now: it is small, is read several times, and says which plan the rest needs.
     calls = count_calls(connections).localCheckpoint()
-    fronts, shared = find_fronts(calls), find_shared_names(calls)
+    fronts, shared = _known(find_fronts(calls)), _known(find_shared_names(calls))
     named, told_apart = (
-        rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared)
-        for rows in (calls, connections)
+        rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared, column)
+        for rows, column in ((calls, "SrcName"), (connections, "SrcHostname"))
     )
-    crowds = find_crowds(named, crowd)
-    if crowds.isEmpty():
-        events = told_apart.transform(take_first_of_session)
+    repeated = told_apart.transform(keep_repeated, find_repeated(named, many))
+    crowds = _known(find_crowds(named, crowd))
+    if crowds is None:
+        events = repeated.transform(take_first_of_session)
     else:
-        events = told_apart.transform(mark_crowds, crowds).transform(thin_out_crowds, gap)
+        events = repeated.transform(mark_crowds, crowds).transform(thin_out_crowds, gap)
     return collect_events(events), count_talkers(named)
+
+
+def _known(rows: DataFrame) -> DataFrame | None:
+    """Few rows, computed now; None when there are none: what joins nothing costs a plan as well."""
+    known = rows.localCheckpoint()
+    return None if known.isEmpty() else known
 
 
 def select_connections(sessions: DataFrame) -> DataFrame:
@@ -74,30 +88,57 @@ def select_connections(sessions: DataFrame) -> DataFrame:
 
 
 def count_calls(connections: DataFrame) -> DataFrame:
-    """Of each source, destination, name and table: how many connections, and the first of them."""
-    keys = (*SERIES, "DstIpAddr", "DstHostname")
-    # Of numbers first, which hashes rows where they lie: the greatest text would sort every row.
-    each = connections.groupBy(*keys, "SrcHostname").agg(
-        F.count("Time").alias("Calls"), F.min("Time").alias("FirstCall")
-    )
-    return each.groupBy(*keys).agg(
-        F.sum("Calls").alias("Calls"),
-        F.min("FirstCall").alias("FirstCall"),
-        F.max("SrcHostname").alias("SrcHostname"),
+    """Of each source, destination, name and table: how many connections, and the first of them.
+
+    SrcName is the hash of the source's name, the greatest of several, null for none. Numbers are
+    counted where the rows lie: the greatest text would sort every row.
+    """
+    name = F.when(F.col("SrcHostname").isNotNull(), F.xxhash64("SrcHostname"))
+    return connections.groupBy(*SERIES, "DstIpAddr", "DstHostname").agg(
+        F.count("Time").alias("Calls"),
+        F.min("Time").alias("FirstCall"),
+        F.max(name).alias("SrcName"),
     )
 
 
 def find_fronts(calls: DataFrame) -> DataFrame:
     """Addresses that go by many names: DstIpAddr, NamesHere."""
-    names = calls.groupBy("DstIpAddr").agg(F.count_distinct("DstHostname").alias("NamesHere"))
+    there = calls.filter(F.col("DstIpAddr").isNotNull())
+    names = there.groupBy("DstIpAddr").agg(F.count_distinct("DstHostname").alias("NamesHere"))
     return names.filter(F.col("NamesHere") >= NAMES_OF_A_FRONT)
 
 
-def tell_names_apart(connections: DataFrame, fronts: DataFrame) -> DataFrame:
+def tell_names_apart(connections: DataFrame, fronts: DataFrame | None) -> DataFrame:
     """At an address of many names the name is the destination."""
+    if fronts is None:
+        return connections
     by_name = F.when(F.col("NamesHere").isNotNull(), F.col("DstHostname"))
     joined = connections.join(F.broadcast(fronts), on="DstIpAddr", how="left")
     return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
+
+
+def find_repeated(calls: DataFrame, many: int) -> DataFrame | None:
+    """Hashes of the pairs that have more than one connection: Pair.
+
+    None where that would spare little: where pairs are few, or such pairs too many.
+    """
+    if calls.count() < many:
+        return None
+    totals = calls.groupBy(_pair().alias("Pair")).agg(F.sum("Calls").alias("Calls"))
+    repeated = totals.filter(F.col("Calls") > 1).select("Pair").localCheckpoint()
+    return repeated if repeated.count() <= FEW else None
+
+
+def _pair() -> Column:
+    return F.xxhash64(*SERIES)
+
+
+def keep_repeated(connections: DataFrame, repeated: DataFrame | None) -> DataFrame:
+    """Without the pairs of one connection: nothing can be told of it, and nothing moves it."""
+    if repeated is None:
+        return connections
+    known = connections.withColumn("Pair", _pair())
+    return known.join(F.broadcast(repeated), on="Pair", how="left_semi").drop("Pair")
 
 
 def find_crowds(calls: DataFrame, least: int) -> DataFrame:
@@ -116,7 +157,8 @@ def find_crowds(calls: DataFrame, least: int) -> DataFrame:
 def count_talkers(calls: DataFrame) -> DataFrame:
     """How many hosts talk to a destination, and since when to it or to a name that it goes by."""
     place = ("Dst", "DstPortNumber")
-    hosts = calls.groupBy(*place).agg(F.count_distinct(host()).alias("HostsAtDestination"))
+    source = F.coalesce("SrcName", F.xxhash64("SrcIpAddr"))
+    hosts = calls.groupBy(*place).agg(F.count_distinct(source).alias("HostsAtDestination"))
     # Places are few where calls are many: one name of them all is no task's burden.
     name = F.coalesce("DstHostname", "Dst").alias("Name")
     places = calls.groupBy(*place, name).agg(F.min("FirstCall").alias("FirstCall"))
@@ -131,17 +173,22 @@ def host() -> Column:
 
 
 def find_shared_names(calls: DataFrame) -> DataFrame:
-    """Names of sources that are no host's: SrcHostname, IsShared."""
-    names = calls.groupBy("SrcHostname").agg(F.count_distinct("SrcIpAddr").alias("Addresses"))
+    """Hashes of names of sources that are no host's: SrcName, IsShared."""
+    named = calls.filter(F.col("SrcName").isNotNull())
+    names = named.groupBy("SrcName").agg(F.count_distinct("SrcIpAddr").alias("Addresses"))
     shared = names.filter(F.col("Addresses") > ADDRESSES_OF_A_HOST)
-    return shared.select("SrcHostname", F.lit(True).alias("IsShared"))
+    return shared.select("SrcName", F.lit(True).alias("IsShared"))
 
 
-def drop_shared_names(connections: DataFrame, shared: DataFrame) -> DataFrame:
-    """Null in place of a source's name that is no host's."""
-    joined = connections.join(F.broadcast(shared), on="SrcHostname", how="left")
-    own = F.when(F.col("IsShared").isNull(), F.col("SrcHostname"))
-    return joined.withColumn("SrcHostname", own).drop("IsShared")
+def drop_shared_names(rows: DataFrame, shared: DataFrame | None, column: str) -> DataFrame:
+    """Null in place of a source's name, or of its hash, that is no host's."""
+    if shared is None:
+        return rows
+    is_hash = column == "SrcName"
+    hashed = rows if is_hash else rows.withColumn("SrcName", F.xxhash64(column))
+    joined = hashed.join(F.broadcast(shared), on="SrcName", how="left")
+    own = joined.withColumn(column, F.when(F.col("IsShared").isNull(), F.col(column)))
+    return own.drop("IsShared", *(() if is_hash else ("SrcName",)))
 
 
 def mark_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:
@@ -155,7 +202,8 @@ def take_first_of_session(connections: DataFrame) -> DataFrame:
     """One row per session, or per moment where there is no session id; repeated rows are gone."""
     moment = F.when(F.col("Session").isNull(), F.col("Time"))
     # By pair, and sorted by pair: so they can be put together where, and as, they are.
-    return _one_of_each(connections.withColumn("Moment", moment).repartition(*PAIR))
+    apart = connections.withColumn("Moment", moment).repartition(*PAIR)
+    return _one_of_each(apart, *SERIES, *MOMENT)
 
 
 def thin_out_crowds(connections: DataFrame, gap: float) -> DataFrame:
@@ -173,11 +221,11 @@ def thin_out_crowds(connections: DataFrame, gap: float) -> DataFrame:
     few = marked.groupBy(*keys).agg(
         F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in SIZES)
     )
-    return _one_of_each(few.repartition(*PAIR, "Slice"), "Slice")
+    # What tells most of them apart comes first: all of a crowd's have one pair.
+    return _one_of_each(few.repartition(*PAIR, "Slice"), *MOMENT, "Slice", *SERIES)
 
 
-def _one_of_each(connections: DataFrame, *more: str) -> DataFrame:
-    keys = (*SERIES, *more, "Session", "Moment", "SrcPortNumber")
+def _one_of_each(connections: DataFrame, *keys: str) -> DataFrame:
     return connections.groupBy(*keys).agg(
         F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in CARRIED)
     )

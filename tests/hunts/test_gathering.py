@@ -37,9 +37,11 @@ ROWS = [
 """63 connections, 60 of them within six seconds; 20 and 1; and 1."""
 
 
-def gathered(session: SparkSession, rows: Sequence[Row], crowd: int) -> dict[str, list[float]]:
+def gathered(
+    session: SparkSession, rows: Sequence[Row], crowd: int, many: int = g.MANY
+) -> dict[str, list[float]]:
     """Destination -> seconds after noon of its events, as one source makes them."""
-    pairs, _ = g.gather(frame(session, views.NETWORK_SESSION, rows), GAP, crowd)
+    pairs, _ = g.gather(frame(session, views.NETWORK_SESSION, rows), GAP, crowd, many)
     noon = NOON.timestamp()
     made: dict[str, list[float]] = {}
     for row in pairs.collect():
@@ -62,6 +64,33 @@ def test_a_crowd_is_looked_at_moment_by_moment(session: SparkSession) -> None:
 
 def test_repetition_and_order_change_no_event(session: SparkSession) -> None:
     assert gathered(session, [*ROWS[::-1], *ROWS], 62) == gathered(session, ROWS, 62)
+
+
+def test_pairs_of_one_connection_are_left_where_they_are(session: SparkSession) -> None:
+    two_names = [
+        {**call(NOON + timedelta(hours=n), "203.0.113.4"), "DstHostname": f"{n}.example.net"}
+        for n in range(2)
+    ]
+    front = [
+        {**call(NOON + timedelta(hours=n), "203.0.113.5"), "DstHostname": f"{n % 20}.example.org"}
+        for n in range(21)
+    ]
+    rows = [*ROWS, *two_names, *front]
+    for crowd in (62, 1_000):
+        wanted = gathered(session, rows, crowd, many=10_000)
+        assert gathered(session, rows, crowd, many=1) == wanted
+        assert wanted.keys() == {CROWDED, QUIET, "203.0.113.4", "0.example.org"}
+
+
+def test_few_are_sought_where_pairs_are_many(session: SparkSession) -> None:
+    rows = frame(session, views.NETWORK_SESSION, ROWS)
+    calls = g.count_calls(g.select_connections(rows))
+    assert calls.count() == 4
+    assert g.find_repeated(calls, 5) is None
+    found = g.find_repeated(calls, 4)
+    assert found is not None
+    assert g.keep_repeated(calls, found).count() == 2
+    assert g.keep_repeated(calls, None).count() == 4
 
 
 PROXIED = """
