@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,9 +106,13 @@ def session(lake_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     time.tzset()
 
 
+def _submit() -> ModuleType:
+    return importlib.import_module("workbench.emulators.spark_submit")
+
+
 def _environment() -> dict[str, str]:
     """Collected timestamps are in the process's own time zone, so it is UTC as on a pool."""
-    java = importlib.import_module("workbench.emulators.spark_submit").java_home()
+    java = _submit().java_home()
     return {
         "JAVA_HOME": str(java),
         "PYSPARK_PYTHON": sys.executable,
@@ -124,7 +129,7 @@ def _configuration(lake: Path, scratch: Path) -> dict[str, str]:
     }
     return mounts | {
         # For a minute of work one compiler and one plan of a query are enough.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:-UsePerfData",
+        "spark.driver.extraJavaOptions": f"{_submit().QUICK} -XX:-UsePerfData",
         "spark.sql.adaptive.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",

@@ -47,10 +47,24 @@ class Bench:
     took: dict[str, Took] = field(default_factory=dict)
 
     def spark(self, name: str, step: str, days: Sequence[str]) -> Took:
-        """Measure a step in a process of its own."""
+        """Measure a step in a process of its own. CalledProcessError when it fails."""
+        return self._spark(name, step, days, errors=None)
+
+    def attempt(self, name: str, step: str, days: Sequence[str]) -> Took | None:
+        """The same of a way that this memory may be too small for: None, and said so, then."""
+        try:
+            return self._spark(name, step, days, errors=subprocess.DEVNULL)
+        except subprocess.CalledProcessError:
+            print(f"  {'fails in':>8} {self.memory_mb} MB{'':13}{name}", flush=True)
+            return None
+
+    def _spark(self, name: str, step: str, days: Sequence[str], errors: int | None) -> Took:
         line = [sys.executable, "-m", "benchmarks.plane.worker", str(self.memory_mb)]
         done = subprocess.run(
-            [*line, str(self.lake.folder), step, *days], stdout=subprocess.PIPE, check=True
+            [*line, str(self.lake.folder), step, *days],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            check=True,
         )
         body = json.loads(done.stdout.splitlines()[-1])
         return self.note(name, Took(body["wall"], body["cpu"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -88,6 +90,16 @@ def test_a_job_that_is_worth_several_executors_is_compiled_for_speed(tmp_path: P
     def quick(executors: int) -> bool:
         request = {"numExecutors": executors}
         to = spark_submit.Submission("a", request, {}, 2, 1024, tmp_path, tmp_path / "log")
-        return "TieredStopAtLevel=1" in spark_submit.environment(to)["SPARK_SUBMIT_OPTS"]
+        return spark_submit.QUICK in spark_submit.environment(to)["SPARK_SUBMIT_OPTS"]
 
     assert [quick(executors) for executors in (1, 2, 3)] == [True, False, False]
+    assert _room_for_code(spark_submit.QUICK) == _room_for_code() == 240 << 20
+
+
+def _room_for_code(flags: str = "") -> int:
+    """Bytes that Java keeps for compiled code."""
+    java = str(spark_submit.java_home() / "bin" / "java")
+    line = [java, *flags.split(), "-XX:+PrintFlagsFinal", "-version"]
+    told = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    (found,) = re.findall(r"\bReservedCodeCacheSize\s*=\s*(\d+)", told)
+    return int(found)

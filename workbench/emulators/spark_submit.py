@@ -24,6 +24,9 @@ from typing import Any
 from workbench.emulators import spark_guard
 
 JAVA_VERSION = "17"
+QUICK = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+"""One compiler, and as much room for what it makes as two have: by default it would have a fifth of
+that, which a job of several hunts fills, and without room Java interprets, or fails."""
 GRACE_SECONDS = 5.0
 TAIL_BYTES = 16_384
 
@@ -173,7 +176,7 @@ def environment(to: Submission) -> dict[str, str]:
         "SPARK_CONF_DIR": str(to.folder / "conf"),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_SUBMIT_OPTS": f'"-Djava.io.tmpdir={scratch}" -XX:-UsePerfData'
-        + (" -XX:TieredStopAtLevel=1" if quick else ""),
+        + (f" {QUICK}" if quick else ""),
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "TMPDIR": str(scratch),
