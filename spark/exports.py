@@ -147,7 +147,7 @@ def read_lines(session: SparkSession, below: Sequence[str], hours: Sequence[str]
     has_mark = F.col("value").startswith("\ufeff")
     # Asked of every row: the folder's name as it stands costs less than the hour's key.
     folders = ["/".join(c.export_hour_folder("", hour).split("/")[-_HOUR_PARTS:]) for hour in hours]
-    wanted = F.lower(F.substring_index("_Blob", "/m=", 2)).isin(folders)
+    wanted = F.substring_index(F.lower("_Blob"), "/m=", 2).isin(folders)
     return lines.filter(wanted & F.col("_Blob").rlike(_BLOB)).select(
         hour_of_blob().alias("Hour"),
         F.when(has_mark, F.col("value").substr(2, LONGEST_LINE))

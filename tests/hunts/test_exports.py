@@ -84,6 +84,7 @@ BLOBS = {
     "h=01/m=10/PT05M_1.json": True,
     "h=01/m=15/PT05M_123456.json": True,
     "h=01/m=20/pt05m.JSON": True,
+    "H=01/M=21/pt05m.JSON": True,
     "h=01/m=25/PT05M.json.tmp": False,
     "h=01/m=30/PT05M_.json": False,
     "h=01/m=35/PT05M_1234567.json": False,
