@@ -126,7 +126,7 @@ def read_copies(
     return reader.parquet(*folders)
 
 
-def read_lines(session: SparkSession, below: Sequence[str], hours: Sequence[str]) -> DataFrame:
+def read_lines(session: SparkSession, folders: Sequence[str], hours: Sequence[str]) -> DataFrame:
     """The lines of the export blobs below these folders that belong to these hours.
 
     Columns: Hour, Line and the technical ones but _Kind and _Unknown. The paths have `m=` twice:
@@ -138,7 +138,7 @@ def read_lines(session: SparkSession, below: Sequence[str], hours: Sequence[str]
         .option("lineSep", "\n")
         .option("mapreduce.input.linerecordreader.line.maxlength", str(LONGEST_LINE))
     )
-    lines = reader.text(list(below)).select(
+    lines = reader.text(list(folders)).select(
         "value",
         F.substring_index("_metadata.file_path", "/", -_PATH_PARTS).alias("_Blob"),
         F.col("_metadata.file_size").alias("_BlobBytes"),
@@ -146,8 +146,8 @@ def read_lines(session: SparkSession, below: Sequence[str], hours: Sequence[str]
     )
     has_mark = F.col("value").startswith("\ufeff")
     # Asked of every row: the folder's name as it stands costs less than the hour's key.
-    folders = ["/".join(c.export_hour_folder("", hour).split("/")[-_HOUR_PARTS:]) for hour in hours]
-    wanted = F.substring_index(F.lower("_Blob"), "/m=", 2).isin(folders)
+    names = ["/".join(c.export_hour_folder("", hour).split("/")[-_HOUR_PARTS:]) for hour in hours]
+    wanted = F.substring_index(F.lower("_Blob"), "/m=", 2).isin(names)
     return lines.filter(wanted & F.col("_Blob").rlike(_BLOB)).select(
         hour_of_blob().alias("Hour"),
         F.when(has_mark, F.col("value").substr(2, LONGEST_LINE))

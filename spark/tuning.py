@@ -48,7 +48,7 @@ def remember_classes(session: SparkSession) -> None:
     """Have this session's Python look for each of Java's classes that it needs once.
 
     py4j asks Java anew for each column that is named, and Java looks for a class of that short name
-    in hundreds of archives: a job names thousands of columns, which took four seconds of it.
+    in hundreds of archives: a job names two thousand columns, which took three seconds of it.
     """
     jvm: Any = session.sparkContext._jvm
     for name in NAMED_OFTEN:

@@ -48,26 +48,20 @@ class Bench:
 
     def spark(self, name: str, step: str, days: Sequence[str]) -> Took:
         """Measure a step in a process of its own. CalledProcessError when it fails."""
-        return self._spark(name, step, days, errors=None)
+        line = [sys.executable, "-m", "benchmarks.plane.worker", str(self.memory_mb)]
+        done = subprocess.run(
+            [*line, str(self.lake.folder), step, *days], stdout=subprocess.PIPE, check=True
+        )
+        body = json.loads(done.stdout.splitlines()[-1])
+        return self.note(name, Took(body["wall"], body["cpu"]))
 
     def attempt(self, name: str, step: str, days: Sequence[str]) -> Took | None:
         """The same of a way that this memory may be too small for: None, and said so, then."""
         try:
-            return self._spark(name, step, days, errors=subprocess.DEVNULL)
+            return self.spark(name, step, days)
         except subprocess.CalledProcessError:
             print(f"  {'fails in':>8} {self.memory_mb} MB{'':13}{name}", flush=True)
             return None
-
-    def _spark(self, name: str, step: str, days: Sequence[str], errors: int | None) -> Took:
-        line = [sys.executable, "-m", "benchmarks.plane.worker", str(self.memory_mb)]
-        done = subprocess.run(
-            [*line, str(self.lake.folder), step, *days],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            check=True,
-        )
-        body = json.loads(done.stdout.splitlines()[-1])
-        return self.note(name, Took(body["wall"], body["cpu"]))
 
     def cat(self, name: str, days: Sequence[str]) -> Took:
         """Read the same files and do nothing with them."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SECONDS_OF_ONE, SECONDS_OF_MANY, MEMORY_MB = 15.0, 30.0, 1024
 SPAN = 21 * 86_400
 BYTES_A_ROW = 2_500
-"""Of JSON, as the other benches make it."""
+"""Of JSON, about what the other benches make."""
 LEAST = 6
 """Events of a pair below which the hunt cannot score it: five intervals."""
 GAP = 2.0
@@ -34,8 +34,8 @@ def skew(options: argparse.Namespace, folder: str) -> tuple[Bench, list[Target]]
     os.environ[BOTH] = "1"
     bench = Bench(lake, MEMORY_MB)
     events, pairs = str(options.events), str(options.pairs)
-    for count in ("1", pairs):
-        bench.spark(f"(making {count} pairs)", "make", [count, events if count == "1" else pairs])
+    for count, rows in (("1", events), (pairs, pairs)):
+        bench.spark(f"(making rows of {count} pairs)", "make", [count, rows])
     one = bench.spark(f"hunt, one pair of {events} events", "hunt_one_pair", [events])
     many = bench.spark(f"hunt, {pairs} pairs of one event", "hunt_many_pairs", [pairs])
     for name, label in (("gather", "collected at once"), ("gather_pruned", "pruned first"),

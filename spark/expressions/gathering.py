@@ -47,8 +47,8 @@ def gather(
     calls = count_calls(connections).localCheckpoint()
     fronts, shared = _known(find_fronts(calls)), _known(find_shared_names(calls))
     named, told_apart = (
-        rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared, column)
-        for rows, column in ((calls, "SrcName"), (connections, "SrcHostname"))
+        rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared)
+        for rows in (calls, connections)
     )
     repeated = told_apart.transform(keep_repeated, find_repeated(named, many))
     crowds = _known(find_crowds(named, crowd))
@@ -66,7 +66,11 @@ def _known(rows: DataFrame) -> DataFrame | None:
 
 
 def select_connections(sessions: DataFrame) -> DataFrame:
-    """Single connections that were made, to one machine; `Dst` is its address, or its name."""
+    """Single connections that were made, to one machine; `Dst` is its address, or its name.
+
+    SrcName is the hash of the source's name, null for none: numbers are counted, and the greatest
+    of them found, where rows lie; the greatest text would sort every row.
+    """
     broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
     to_one = F.coalesce(x.is_unicast("DstIpAddr") & ~broadcast, F.lit(True))
     action = F.lower("DvcAction")
@@ -82,22 +86,19 @@ def select_connections(sessions: DataFrame) -> DataFrame:
             F.coalesce("DstIpAddr", "DstHostname").alias("Dst"),
             F.col("EventStartTime").cast("double").alias("Time"),
             F.when(is_session, F.col("NetworkSessionId")).alias("Session"),
+            F.when(F.col("SrcHostname").isNotNull(), F.xxhash64("SrcHostname")).alias("SrcName"),
         )
         .dropna(subset=[*PAIR, "Time"])
     )
 
 
 def count_calls(connections: DataFrame) -> DataFrame:
-    """Of each source, destination, name and table: how many connections, and the first of them.
-
-    SrcName is the hash of the source's name, the greatest of several, null for none. Numbers are
-    counted where the rows lie: the greatest text would sort every row.
-    """
-    name = F.when(F.col("SrcHostname").isNotNull(), F.xxhash64("SrcHostname"))
+    """Of each source, destination, name and table: how many connections, the first of them, and
+    one of the source's names by its hash."""
     return connections.groupBy(*SERIES, "DstIpAddr", "DstHostname").agg(
         F.count("Time").alias("Calls"),
         F.min("Time").alias("FirstCall"),
-        F.max(name).alias("SrcName"),
+        F.max("SrcName").alias("SrcName"),
     )
 
 
@@ -180,15 +181,16 @@ def find_shared_names(calls: DataFrame) -> DataFrame:
     return shared.select("SrcName", F.lit(True).alias("IsShared"))
 
 
-def drop_shared_names(rows: DataFrame, shared: DataFrame | None, column: str) -> DataFrame:
-    """Null in place of a source's name, or of its hash, that is no host's."""
+def drop_shared_names(rows: DataFrame, shared: DataFrame | None) -> DataFrame:
+    """Null in place of a source's name, and of its hash, that is no host's."""
     if shared is None:
         return rows
-    is_hash = column == "SrcName"
-    hashed = rows if is_hash else rows.withColumn("SrcName", F.xxhash64(column))
-    joined = hashed.join(F.broadcast(shared), on="SrcName", how="left")
-    own = joined.withColumn(column, F.when(F.col("IsShared").isNull(), F.col(column)))
-    return own.drop("IsShared", *(() if is_hash else ("SrcName",)))
+    joined = rows.join(F.broadcast(shared), on="SrcName", how="left")
+    is_own = F.col("IsShared").isNull()
+    names = {"SrcName", "SrcHostname"}.intersection(rows.columns)
+    return joined.withColumns({name: F.when(is_own, F.col(name)) for name in names}).drop(
+        "IsShared"
+    )
 
 
 def mark_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:

@@ -26,7 +26,7 @@ from workbench.emulators import spark_guard
 JAVA_VERSION = "17"
 QUICK = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 """One compiler, and as much room for what it makes as two have: by default it would have a fifth of
-that, which a job of several hunts fills, and without room Java interprets, or fails."""
+that, which three jobs in one process filled, and without room Java interprets, or fails."""
 GRACE_SECONDS = 5.0
 TAIL_BYTES = 16_384
 
