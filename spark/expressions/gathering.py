@@ -1,7 +1,8 @@
-"""From sessions to a row per pair with all its events: what is counted, and what is too much.
+"""From sessions to connections side by side: what is counted, and what is too much.
 
-No key may be too much for a task. One pair with millions of events is thinned out, slice by slice,
-before it is put together; millions of pairs with one event each end before they are measured.
+No key may be too much for a task. One pair with millions of events is thinned out before it is put
+together; of millions of pairs those that can come to nothing end before they are moved. What is
+made of a pair's connections is told in `spark.expressions.collecting`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from pyspark.sql import Window as W
 from pyspark.sql import functions as F
 
 from spark import expressions as x
-from spark.expressions import series as s
+from spark.expressions import collecting as e
+from spark.expressions.collecting import SERIES, SIZES, TEXTS
+from spark.expressions.series import Rules
 
-PAIR = ("SrcIpAddr", "Dst", "DstPortNumber")
-SERIES = (*PAIR, "SourceTable")
-MOMENT = ("Moment", "Session", "SrcPortNumber")
-TEXTS = ("EventSubType", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol")
-SIZES = ("SrcBytes", "DstBytes")
-CARRIED = (*TEXTS, *SIZES)
+PLACE = ("Dst", "DstPortNumber")
+PAIR = ("SrcIpAddr", *PLACE)
 NAMES_OF_A_FRONT = 20
 """Host names from which an address is a proxy or a cloud's front, and says little by itself."""
 ADDRESSES_OF_A_HOST = 100
@@ -27,20 +26,17 @@ is a word that stands for all, or for none."""
 CROWD = 250_000
 """Connections of a pair from which those that lie within the gap count as one, and are not looked
 at one by one: in 21 days one every seven seconds."""
-SLICE = 6 * 3_600
-"""Seconds of a crowd that one task thins out."""
-MANY, FEW = 500_000, 250_000
-"""Pairs from which on those of a single connection are sought before events are moved, and how many
-others there may be then: they are sent to every task."""
+MANY, FEW = 50_000, 250_000
+"""Pairs from which on those that can come to nothing are left out before events are moved, and how
+many others there may be then: they are sent to every task."""
 
 
 def gather(
-    sessions: DataFrame, gap: float, crowd: int = CROWD, many: int = MANY
+    sessions: DataFrame, rules: Rules, crowd: int = CROWD, many: int = MANY
 ) -> tuple[DataFrame, DataFrame]:
-    """A row per pair and table with all its events, and the talkers of each destination.
+    """Connections (`collecting.ROW`) side by side by pair, and the talkers of each destination.
 
-    `gap`: seconds within which a crowd's connections count as one. `crowd` and `many`: see CROWD
-    and MANY.
+    `crowd` and `many`: see CROWD and MANY.
     """
     connections = select_connections(sessions)
     # Counted now: it is small, is read several times, and says which plan the rest needs.
@@ -50,13 +46,15 @@ def gather(
         rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared)
         for rows in (calls, connections)
     )
-    repeated = told_apart.transform(keep_repeated, find_repeated(named, many))
+    talkers = count_talkers(named).localCheckpoint()
+    hopeful = find_hopeful(named, talkers, rules, many)
+    wanted = told_apart.transform(keep_hopeful, hopeful)
     crowds = _known(find_crowds(named, crowd))
     if crowds is None:
-        events = repeated.transform(take_first_of_session)
+        events = wanted.withColumn("Moment", _moment())
     else:
-        events = repeated.transform(mark_crowds, crowds).transform(thin_out_crowds, gap)
-    return collect_events(events), count_talkers(named)
+        events = wanted.transform(mark_crowds, crowds).transform(thin_out_crowds, rules.gap)
+    return side_by_side(events), talkers
 
 
 def _known(rows: DataFrame) -> DataFrame | None:
@@ -79,14 +77,17 @@ def select_connections(sessions: DataFrame) -> DataFrame:
     made = ~F.coalesce(refused | failed, F.lit(False)) & (F.col("EventCount") == 1)
     # Requests inside of one session are events of their own; its interim records are not.
     is_session = F.col("NetworkSessionId").isNotNull() & F.col("Url").isNull()
+    kind = F.col("EventSubType")
+    code = F.when(kind == "Start", e.START).when(kind == "End", e.END).otherwise(e.OTHER)
     return (
         sessions.filter(to_one & made)
         .select(
-            *("SrcIpAddr", "DstPortNumber", "SourceTable", "SrcPortNumber", *CARRIED),
+            *("SrcIpAddr", "DstPortNumber", "SourceTable", "SrcPortNumber", *TEXTS, *SIZES),
             F.coalesce("DstIpAddr", "DstHostname").alias("Dst"),
             F.col("EventStartTime").cast("double").alias("Time"),
-            F.when(is_session, F.col("NetworkSessionId")).alias("Session"),
+            F.when(is_session, F.xxhash64("NetworkSessionId")).alias("Session"),
             F.when(F.col("SrcHostname").isNotNull(), F.xxhash64("SrcHostname")).alias("SrcName"),
+            code.cast("byte").alias("Kind"),
         )
         .dropna(subset=[*PAIR, "Time"])
     )
@@ -118,28 +119,34 @@ def tell_names_apart(connections: DataFrame, fronts: DataFrame | None) -> DataFr
     return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
 
 
-def find_repeated(calls: DataFrame, many: int) -> DataFrame | None:
-    """Hashes of the pairs that have more than one connection: Pair.
+def find_hopeful(calls: DataFrame, talkers: DataFrame, rules: Rules, many: int) -> DataFrame | None:
+    """Hashes of the pairs that something may come of: Pair.
 
-    None where that would spare little: where pairs are few, or such pairs too many.
+    Those have connections enough for a rhythm of their own, or several at a destination that few
+    hosts call, which may be one of a pool. None where that would spare little: where pairs are few,
+    or such pairs too many.
     """
     if calls.count() < many:
         return None
-    totals = calls.groupBy(_pair().alias("Pair")).agg(F.sum("Calls").alias("Calls"))
-    repeated = totals.filter(F.col("Calls") > 1).select("Pair").localCheckpoint()
-    return repeated if repeated.count() <= FEW else None
+    total = F.sum("Calls").alias("Calls")
+    pairs = calls.groupBy(_pair().alias("Pair"), *PLACE).agg(total).filter(F.col("Calls") > 1)
+    is_enough = F.col("Calls") >= rules.least_events
+    is_pooled = F.lit(rules.several > 0) & (F.col("HostsAtDestination") <= rules.few_hosts)
+    placed = pairs.join(talkers, on=list(PLACE), how="left")
+    hopeful = placed.filter(is_enough | is_pooled).select("Pair").localCheckpoint()
+    return hopeful if hopeful.count() <= FEW else None
 
 
 def _pair() -> Column:
     return F.xxhash64(*SERIES)
 
 
-def keep_repeated(connections: DataFrame, repeated: DataFrame | None) -> DataFrame:
-    """Without the pairs of one connection: nothing can be told of it, and nothing moves it."""
-    if repeated is None:
+def keep_hopeful(connections: DataFrame, hopeful: DataFrame | None) -> DataFrame:
+    """Without the pairs that nothing can come of: nothing moves them."""
+    if hopeful is None:
         return connections
     known = connections.withColumn("Pair", _pair())
-    return known.join(F.broadcast(repeated), on="Pair", how="left_semi").drop("Pair")
+    return known.join(F.broadcast(hopeful), on="Pair", how="left_semi").drop("Pair")
 
 
 def find_crowds(calls: DataFrame, least: int) -> DataFrame:
@@ -157,15 +164,14 @@ def find_crowds(calls: DataFrame, least: int) -> DataFrame:
 
 def count_talkers(calls: DataFrame) -> DataFrame:
     """How many hosts talk to a destination, and since when to it or to a name that it goes by."""
-    place = ("Dst", "DstPortNumber")
     source = F.coalesce("SrcName", F.xxhash64("SrcIpAddr"))
-    hosts = calls.groupBy(*place).agg(F.count_distinct(source).alias("HostsAtDestination"))
+    hosts = calls.groupBy(*PLACE).agg(F.count_distinct(source).alias("HostsAtDestination"))
     # Places are few where calls are many: one name of them all is no task's burden.
     name = F.coalesce("DstHostname", "Dst").alias("Name")
-    places = calls.groupBy(*place, name).agg(F.min("FirstCall").alias("FirstCall"))
+    places = calls.groupBy(*PLACE, name).agg(F.min("FirstCall").alias("FirstCall"))
     begun = places.withColumn("FirstHere", F.min("FirstCall").over(W.partitionBy("Name")))
-    since = begun.groupBy(*place).agg(F.min("FirstHere").alias("FirstHere"))
-    return hosts.join(since, on=list(place))
+    since = begun.groupBy(*PLACE).agg(F.min("FirstHere").alias("FirstHere"))
+    return hosts.join(since, on=list(PLACE))
 
 
 def host() -> Column:
@@ -194,61 +200,31 @@ def drop_shared_names(rows: DataFrame, shared: DataFrame | None) -> DataFrame:
 
 
 def mark_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:
-    """`Slice` of the time for a crowd's connections, null for all others."""
-    joined = connections.join(F.broadcast(crowds), on=list(SERIES), how="left")
-    part = F.when(F.col("IsCrowd"), F.floor(F.col("Time") / SLICE))
-    return joined.withColumn("Slice", part).drop("IsCrowd")
+    """`IsCrowd` is true for a crowd's connections, null for all others."""
+    return connections.join(F.broadcast(crowds), on=list(SERIES), how="left")
 
 
-def take_first_of_session(connections: DataFrame) -> DataFrame:
-    """One row per session, or per moment where there is no session id; repeated rows are gone."""
-    moment = F.when(F.col("Session").isNull(), F.col("Time"))
-    # By pair, and sorted by pair: so they can be put together where, and as, they are.
-    apart = connections.withColumn("Moment", moment).repartition(*PAIR)
-    return _one_of_each(apart, *SERIES, *MOMENT)
+def _moment() -> Column:
+    """What tells a connection from others where no session does; repeated rows have one."""
+    return F.when(F.col("Session").isNull(), F.col("Time"))
 
 
 def thin_out_crowds(connections: DataFrame, gap: float) -> DataFrame:
-    """The same, and of a crowd's connections one per moment, whatever their session.
+    """Connections with their moments, and of a crowd's one per moment, whatever their session.
 
     Its moments are as long as the gap in which connections count as one, a second at least.
     """
-    is_crowd = F.col("Slice").isNotNull()
-    exact = F.when(F.col("Session").isNull(), F.col("Time"))
+    is_crowd = F.col("IsCrowd").isNotNull()
     moment = F.when(is_crowd, F.floor(F.col("Time") / max(gap, 1.0)).cast("double"))
     own = {name: F.when(~is_crowd, F.col(name)) for name in ("Session", "SrcPortNumber")}
-    marked = connections.withColumns({"Moment": F.coalesce(moment, exact), **own})
-    # Of numbers first, where the rows lie: few of a crowd's are moved, and sorted, at all.
-    keys = (*SERIES, "Slice", "Session", "Moment", "SrcPortNumber", *TEXTS)
-    few = marked.groupBy(*keys).agg(
-        F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in SIZES)
-    )
-    # What tells most of them apart comes first: all of a crowd's have one pair.
-    return _one_of_each(few.repartition(*PAIR, "Slice"), *MOMENT, "Slice", *SERIES)
-
-
-def _one_of_each(connections: DataFrame, *keys: str) -> DataFrame:
-    return connections.groupBy(*keys).agg(
-        F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in CARRIED)
+    marked = connections.withColumns({"Moment": F.coalesce(moment, _moment()), **own})
+    # Of numbers, where the rows lie: few of a crowd's are moved at all.
+    return marked.groupBy(*SERIES, *e.MOMENT, *TEXTS).agg(
+        F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in ("Kind", *SIZES))
     )
 
 
-def collect_events(events: DataFrame) -> DataFrame:
-    """One row per pair and table with all its events; of a single one nothing can be told.
-
-    An end without its beginning counts only in pairs of which no beginning was logged.
-    """
-    is_start, is_end = (F.col("EventSubType").eqNullSafe(kind) for kind in ("Start", "End"))
-    begun = F.count(F.when(~is_end, F.lit(1)))
-    one = s.event("Time", "SrcBytes", "DstBytes", "DstHostname", "EventSubType")
-    pairs = events.groupBy(*SERIES).agg(
-        F.when(F.max(is_start), begun).otherwise(F.count("Time")).alias("Connections"),
-        F.sum("SrcBytes").alias("BytesOut"),
-        F.sum("DstBytes").alias("BytesIn"),
-        F.max("DstIpAddr").alias("DstIpAddr"),
-        F.max("DstHostname").alias("DstHostname"),
-        F.max("SrcHostname").alias("SrcHostname"),
-        F.max("NetworkProtocol").alias("NetworkProtocol"),
-        F.collect_list(one).alias(s.EVENTS),
-    )
-    return pairs.filter(F.size(s.EVENTS) > 1)
+def side_by_side(connections: DataFrame) -> DataFrame:
+    """Connections as `collecting.collect` takes them."""
+    numbered = connections.withColumn("Pair", _pair()).repartition("Pair")
+    return numbered.sortWithinPartitions("Pair").select(*e.ROW)

@@ -91,6 +91,11 @@ def apart(times: Floats, gap: float) -> Bools:
     return counts
 
 
+def least_events(intervals: int) -> int:
+    """Events with at least so many intervals between them, of which something can be told."""
+    return max(intervals + 1, 3)
+
+
 def find(times: Floats, gap: float, least: int) -> tuple[Bools, Rhythm] | None:
     """Which of ascending times count, and their rhythm; None with fewer than `least` intervals.
 
@@ -98,7 +103,7 @@ def find(times: Floats, gap: float, least: int) -> tuple[Bools, Rhythm] | None:
     retries are bursts; a quick timer and its data are told apart better by the gap. But that
     makes a beat out of whatever goes on and on, no slower than twice the gap.
     """
-    enough = max(least + 1, 3)
+    enough = least_events(least)
     if len(times) < enough:
         return None
     bursts = first_of_bursts(times, gap)

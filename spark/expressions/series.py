@@ -1,4 +1,4 @@
-"""Series of events as Arrow batches: one row per pair in, one row with its rhythm out.
+"""Series of events: connections of pairs in, as Arrow batches, a row for each rhythm out.
 
 What is done here is arithmetic per pair; what the numbers mean is told in
 `spark.expressions.rhythm`.
@@ -10,15 +10,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from spark.expressions import rhythm as r
+from spark.expressions.collecting import KNOWN, Pairs, collect
 from spark.expressions.habit import keeps_working_days
 
 ALL, ONE_SIZE, SEVERAL = "all connections", "connections of one size", "several destinations"
@@ -33,8 +34,6 @@ OF_A_KIND = 0.6
 RHYTHMIC = 3.0
 """Nats from which a pair has a rhythm of its own, and is not put in a pool with others."""
 
-EVENTS = "Events"
-"""Column of all events of a pair: array of structs as `event` makes them, in any order."""
 MEASURED = T.StructType(
     [
         T.StructField("Series", T.StringType()),
@@ -86,30 +85,19 @@ class Rules:
     most_destinations: int
     few_hosts: int
 
-
-def event(time: str, sent: str, received: str, name: str, kind: str) -> Column:
-    """One event; `kind` is Start or End of a session, or anything else."""
-    code = F.when(F.col(kind) == "Start", 1).when(F.col(kind) == "End", 2).otherwise(0)
-    sizes = (F.col(one).cast("double") for one in (sent, received))
-    return F.struct(
-        F.col(time).alias("Time"),
-        *(size.alias(name_) for size, name_ in zip(sizes, ("Sent", "Received"), strict=True)),
-        F.col(name).alias("Name"),
-        code.cast("byte").alias("Kind"),
-    )
+    @property
+    def least_events(self) -> int:
+        """Events below which a pair has no rhythm."""
+        return r.least_events(self.least_intervals)
 
 
-def measure(pairs: DataFrame, rules: Rules) -> DataFrame:
-    """Each pair's best rhythm in place of its events, or its events of one size as a candidate.
-
-    Pairs that have neither are gone.
+def measure(connections: DataFrame, rules: Rules) -> DataFrame:
+    """Each pair's best rhythm, or its events of one size as a candidate, of connections side by
+    side (`collecting.ROW`). Pairs that have neither are gone.
     """
-    kept = [field for field in pairs.schema if field.name != EVENTS]
-    schema = T.StructType([*kept, *MEASURED, *CANDIDATE])
-    work = partial(
-        _measured, rules=rules, kept=[one.name for one in kept], schema=arrow_schema(schema)
-    )
-    return pairs.mapInArrow(work, schema)
+    schema = T.StructType([*KNOWN, *MEASURED, *CANDIDATE])
+    work = partial(_measured, rules=rules, schema=arrow_schema(schema))
+    return connections.mapInArrow(work, schema)
 
 
 def arrow_schema(schema: T.StructType) -> pa.Schema:
@@ -135,45 +123,24 @@ class Calls:
         return Calls(*(column[which] for column in vars(self).values()))
 
 
-def _measured(
-    batches: Batches, rules: Rules, kept: Sequence[str], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        offsets, flat, names = _flattened(batch.column(EVENTS))
+def _measured(batches: Batches, rules: Rules, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    for pairs in collect(batches):
         made: dict[int, Values] = {}
-        for n in np.flatnonzero(np.diff(offsets) > 1).tolist():
-            calls = _calls(*(column[offsets[n] : offsets[n + 1]] for column in flat))
-            if values := measured(calls, names, rules):
+        for n, calls in enumerate(_calls(pairs)):
+            if values := measured(calls, pairs.texts, rules):
                 made[n] = values
         rows = pa.array(list(made), pa.int64())
-        columns = [batch.column(one).take(rows) for one in kept]
-        for field in list(schema)[len(kept) :]:
+        columns = [pairs.known[name].take(rows) for name in KNOWN.fieldNames()]
+        for field in list(schema)[len(columns) :]:
             values_ = [values.get(field.name) for values in made.values()]
             columns.append(pa.array(values_, field.type))
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _flattened(lists: Any) -> tuple[Any, list[Any], list[str]]:
-    """Offsets of each pair's events, columns of all events, and the names that codes stand for."""
-    values = dict(
-        zip([one.name for one in lists.type.value_type], lists.values.flatten(), strict=True)
-    )
-    named = values["Name"].dictionary_encode()
-    texts = named.dictionary.to_pylist()
-    # By the text: in a dictionary they come in the order of the rows, which says nothing.
-    ranks = np.append(np.argsort(np.argsort(np.array(texts, object))), -1)
-    codes = ranks[named.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-    flat = [values[one].to_numpy(zero_copy_only=False) for one in ("Time", "Sent", "Received")]
-    kinds = values["Kind"].to_numpy(zero_copy_only=False)
-    return lists.offsets.to_numpy(), [*flat, codes, kinds], sorted(texts)
-
-
-def _calls(times: Any, sent: Any, received: Any, names: Any, kinds: Any) -> Calls:
-    """By time. An end without its beginning counts only where no beginning was logged."""
-    order = np.lexsort((names, received, sent, times))
-    calls = Calls(times[order], sent[order], received[order], names[order])
-    kinds = kinds[order]
-    return calls.take(kinds != 2) if (kinds == 1).any() else calls
+def _calls(pairs: Pairs) -> Iterator[Calls]:
+    times, sent, received, names = pairs.times, pairs.sent, pairs.received, pairs.names
+    for a, b in pairwise(pairs.begin.tolist()):
+        yield Calls(times[a:b], sent[a:b], received[a:b], names[a:b])
 
 
 def measured(calls: Calls, names: Sequence[str], rules: Rules) -> Values | None:

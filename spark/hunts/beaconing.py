@@ -80,10 +80,10 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
     """One row per pair of source and destination that calls by the clock."""
     sessions = tables["NetworkSession"]
     rules = _rules(params)
-    pairs, talkers = g.gather(sessions, rules.gap)
+    connections, talkers = g.gather(sessions, rules)
     return (
-        pairs.transform(s.measure, rules)
-        .join(talkers, on=["Dst", "DstPortNumber"], how="left")
+        connections.transform(s.measure, rules)
+        .join(talkers, on=list(g.PLACE), how="left")
         .transform(drop_allowed, refs["allow_list"], may_be_pooled(rules))
         .transform(put_together, rules)
         .transform(keep_best_series)
@@ -100,27 +100,34 @@ def canaries(tables: Tables, params: Params) -> DataFrame:
 
     They are alone in what they do, at places that are as old as they are.
     """
-    sessions = tables["NetworkSession"]
+    # Looked at once, for all that is asked of them: a row of each hour is little beside a scan.
+    seen = see_hosts(tables["NetworkSession"]).localCheckpoint()
     return (
-        k.plant(sample_hosts(sessions, params["canary_hosts"]), _rules(params))
+        k.plant(sample_hosts(seen, params["canary_hosts"]), _rules(params))
         .withColumns({name: F.lit(1) for name in ALONE})
         .withColumn("FirstHere", F.col("First"))
-        .join(F.broadcast(count_hosts(sessions)), on="SrcIsPrivate", how="left")
+        .join(F.broadcast(count_hosts(seen)), on="SrcIsPrivate", how="left")
         .transform(score, params)
         .select(*k.CASE.fieldNames(), "Score")
     )
 
 
-def sample_hosts(sessions: DataFrame, count: int) -> DataFrame:
-    """So many hosts inside, always the same ones, and what the log is like for them."""
+def see_hosts(sessions: DataFrame) -> DataFrame:
+    """A row for each source, day and hour: since when in it, and what the log is like there."""
     time = F.col("EventStartTime").cast("double")
-    log = (
-        F.collect_set(F.floor(time / r.HOUR)),
-        F.bool_and(time == F.floor(time)),
-        F.count("SrcBytes") > 0,
+    hour, day = F.floor(time / r.HOUR).alias("Hour"), F.to_date("TimeGenerated").alias("Day")
+    return sessions.groupBy("SrcIpAddr", day, hour).agg(
+        F.min("TimeGenerated").alias("TimeGenerated"),
+        F.bool_and(time == F.floor(time)).alias("WholeSeconds"),
+        (F.count("SrcBytes") > 0).alias("HasBytes"),
     )
-    inside = sessions.withColumn("SrcIsPrivate", x.is_private("SrcIpAddr")).filter("SrcIsPrivate")
-    hosts = inside.dropna(subset=["EventStartTime"]).groupBy("SrcIpAddr", "SrcIsPrivate")
+
+
+def sample_hosts(seen: DataFrame, count: int) -> DataFrame:
+    """So many hosts inside, always the same ones, and what the log is like for them."""
+    log = (F.collect_set("Hour"), F.bool_and("WholeSeconds"), F.bool_or("HasBytes"))
+    inside = seen.withColumn("SrcIsPrivate", x.is_private("SrcIpAddr")).filter("SrcIsPrivate")
+    hosts = inside.dropna(subset=["Hour"]).groupBy("SrcIpAddr", "SrcIsPrivate")
     told = hosts.agg(*(one.alias(name) for one, name in zip(log, k.LOG, strict=True)))
     return told.orderBy(F.xxhash64("SrcIpAddr"), "SrcIpAddr").limit(count)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +14,24 @@ import pytest
 from tests.tables import NOON, Row, connection, frame, table
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 pytest.importorskip("pyspark", reason="pyspark is not installed")
+beaconing = importlib.import_module("spark.hunts.beaconing")
+cases = importlib.import_module("tests.hunts.connections")
 g = importlib.import_module("spark.expressions.gathering")
+series = importlib.import_module("spark.expressions.series")
 views = importlib.import_module("spark.views")
 
-GAP = 2.0
+RULES = series.Rules(
+    gap=2.0,
+    least_intervals=5,
+    tolerance=0.03,
+    one_size=0.9,
+    several=0.9,
+    most_destinations=16,
+    few_hosts=3,
+)
 CROWDED, QUIET, ONCE = "203.0.113.1", "203.0.113.2", "203.0.113.3"
 
 
@@ -41,12 +54,23 @@ def gathered(
     session: SparkSession, rows: Sequence[Row], crowd: int, many: int = g.MANY
 ) -> dict[str, list[float]]:
     """Destination -> seconds after noon of its events, as one source makes them."""
-    pairs, _ = g.gather(frame(session, views.NETWORK_SESSION, rows), GAP, crowd, many)
+    connections, _ = g.gather(frame(session, views.NETWORK_SESSION, rows), RULES, crowd, many)
     noon = NOON.timestamp()
     made: dict[str, list[float]] = {}
-    for row in pairs.collect():
-        assert row.Dst not in made, "a pair came twice"
-        made[row.Dst] = sorted(round(event.Time - noon, 1) for event in row.Events)
+    for pair in pairs_of(connections):
+        assert pair["Dst"] not in made, "a pair came twice"
+        made[pair["Dst"]] = [round(time - noon, 1) for time in pair["Times"]]
+    return made
+
+
+def pairs_of(connections: DataFrame) -> list[dict[str, Any]]:
+    """What is collected of them; rows of a pair lie in one part, side by side."""
+    parts = connections.rdd.glom().collect()
+    return [pair for part in parts for pair in cases.told(cases.batches(map(as_dict, part)))]
+
+
+def as_dict(row: Any) -> dict[str, Any]:
+    made: dict[str, Any] = row.asDict()
     return made
 
 
@@ -82,15 +106,55 @@ def test_pairs_of_one_connection_are_left_where_they_are(session: SparkSession) 
         assert wanted.keys() == {CROWDED, QUIET, "203.0.113.4", "0.example.org"}
 
 
-def test_few_are_sought_where_pairs_are_many(session: SparkSession) -> None:
-    rows = frame(session, views.NETWORK_SESSION, ROWS)
-    calls = g.count_calls(g.select_connections(rows))
-    assert calls.count() == 4
-    assert g.find_repeated(calls, 5) is None
-    found = g.find_repeated(calls, 4)
-    assert found is not None
-    assert g.keep_repeated(calls, found).count() == 2
-    assert g.keep_repeated(calls, None).count() == 4
+def test_pairs_that_can_come_to_nothing_are_left_where_they_are(session: SparkSession) -> None:
+    least = RULES.least_events
+    rows = [
+        call(NOON + timedelta(hours=n), place, f"10.0.0.{host}")
+        for place, count, hosts in (
+            ("203.0.113.1", least - 1, RULES.few_hosts),
+            ("203.0.113.2", least - 1, RULES.few_hosts + 1),
+            ("203.0.113.3", least, RULES.few_hosts + 1),
+            ("203.0.113.4", 2, 1),
+            ("203.0.113.5", 1, 1),
+        )
+        for host in range(hosts)
+        for n in range(count)
+    ]
+    connections = g.select_connections(frame(session, views.NETWORK_SESSION, rows))
+    calls = g.count_calls(connections)
+    talkers = g.count_talkers(calls)
+    assert calls.count() == 13
+
+    def kept(many: int, **changed: Any) -> set[str]:
+        hopeful = g.find_hopeful(calls, talkers, replace(RULES, **changed), many)
+        return {row.Dst[-1] for row in g.keep_hopeful(connections, hopeful).collect()}
+
+    assert kept(14) == {"1", "2", "3", "4", "5"}
+    assert kept(13) == {"1", "3", "4"}
+    assert kept(13, several=0.0) == {"3"}
+    assert kept(13, least_intervals=6) == {"1", "4"}
+
+
+def test_nothing_comes_of_what_is_left_out(session: SparkSession) -> None:
+    """What is judged is the same with all pairs and with the hopeful ones."""
+    sizes = {"SrcBytes": 500, "DstBytes": 90}
+    chance = random.Random(3)  # noqa: S311  made rows have to repeat
+    rows = [
+        {**call(NOON + timedelta(minutes=minute), f"203.0.113.{place}", f"10.0.0.{n}"), **sizes}
+        for place in range(12)
+        for n in range(1 + place % 5)
+        for minute in chance.sample(range(3_000), chance.randrange(1, 9))
+    ]
+    found = []
+    for many in (1, g.MANY):
+        connections, talkers = g.gather(
+            frame(session, views.NETWORK_SESSION, rows), RULES, g.CROWD, many
+        )
+        judged = series.measure(connections, RULES).join(talkers, on=list(g.PLACE), how="left")
+        pairs = judged.filter(judged.Nats.isNotNull() | beaconing.may_be_pooled(RULES)).collect()
+        found.append(sorted(map(repr, pairs)))
+    assert found[0] == found[1]
+    assert len(found[0]) > 10
 
 
 PROXIED = """
@@ -105,14 +169,14 @@ PROXIED = """
 def test_a_proxys_rows_without_a_port_count_by_their_urls(session: SparkSession) -> None:
     declared = importlib.import_module("spark.tables.declared").TABLES["commonsecuritylog"]
     rows = table(session, declared.schema, PROXIED)
-    pairs, _ = g.gather(views.build("NetworkSession", {"commonsecuritylog": rows}), GAP)
-    (pair,) = pairs.collect()
-    told = (pair.SrcIpAddr, pair.Dst, pair.DstPortNumber, pair.Connections)
-    assert told == ("10.0.0.1", "c2.example.net", 443, 2)
+    connections, _ = g.gather(views.build("NetworkSession", {"commonsecuritylog": rows}), RULES)
+    (pair,) = pairs_of(connections)
+    told = [pair[name] for name in ("SrcIpAddr", "Dst", "DstPortNumber", "Connections")]
+    assert told == ["10.0.0.1", "c2.example.net", 443, 2]
 
 
 def test_all_talkers_count_also_those_of_one_event(session: SparkSession) -> None:
-    _, talkers = g.gather(frame(session, views.NETWORK_SESSION, ROWS), GAP, 62)
+    _, talkers = g.gather(frame(session, views.NETWORK_SESSION, ROWS), RULES, 62)
     told: dict[str, Any] = {
         row.Dst: (row.HostsAtDestination, row.FirstHere) for row in talkers.collect()
     }
@@ -127,12 +191,12 @@ def test_a_hosts_name_counts_and_a_word_for_all_does_not(session: SparkSession) 
         for place, name, count in ((ONCE, "laptop", most), (QUIET, "unknown", most + 1))
         for n in range(count)
     ]
-    pairs, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows * 2), GAP, 1_000)
+    connections, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows * 2), RULES, 1_000)
     assert {row.Dst: row.HostsAtDestination for row in talkers.collect()} == {
         ONCE: 1,
         QUIET: most + 1,
     }
-    assert pairs.count() == 0
+    assert pairs_of(connections) == []
 
 
 def test_a_destination_is_as_old_as_its_name(session: SparkSession) -> None:
@@ -142,6 +206,6 @@ def test_a_destination_is_as_old_as_its_name(session: SparkSession) -> None:
         {**call(NOON + timedelta(days=3), QUIET), **name},
         call(NOON + timedelta(days=2), CROWDED),
     ]
-    _, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows), GAP)
+    _, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows), RULES)
     days = {row.Dst: (row.FirstHere - NOON.timestamp()) / 86_400 for row in talkers.collect()}
     assert days == {ONCE: 0, QUIET: 0, CROWDED: 2}

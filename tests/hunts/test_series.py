@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 pa: Any = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 np: Any = pytest.importorskip("numpy", reason="numpy is not installed")
+cases = importlib.import_module("tests.hunts.connections")
+e = importlib.import_module("spark.expressions.collecting")
 s = importlib.import_module("spark.expressions.series")
 r = importlib.import_module("spark.expressions.rhythm")
 pooling = importlib.import_module("spark.expressions.pooling")
@@ -29,36 +31,24 @@ RULES = s.Rules(
     most_destinations=16,
     few_hosts=3,
 )
-EVENT = pa.struct(
-    [
-        ("Time", pa.float64()),
-        ("Sent", pa.float64()),
-        ("Received", pa.float64()),
-        ("Name", pa.string()),
-        ("Kind", pa.int8()),
-    ]
-)
-PAIRS = pa.schema([("Dst", pa.string()), (s.EVENTS, pa.list_(EVENT))])
-OUT = pa.schema(
-    [
-        ("Dst", pa.string()),
-        *s.arrow_schema(s.T.StructType([*s.MEASURED, *s.CANDIDATE])),
-    ]
-)
+OUT = s.arrow_schema(s.T.StructType([*e.KNOWN, *s.MEASURED, *s.CANDIDATE]))
 Event = dict[str, Any]
 
 
-def events(times: Any, size: float | None = 500.0, name: str | None = None) -> list[Event]:
-    return [
-        {"Time": float(t), "Sent": size, "Received": 90.0, "Name": name, "Kind": 0} for t in times
-    ]
+def events(times: Any, size: int | None = 500, name: str | None = None) -> list[Event]:
+    told = {"SrcBytes": size, "DstBytes": 90, "DstHostname": name}
+    return [cases.connection(float(t), **told) for t in times]
 
 
 def measured(pairs: Mapping[str, Sequence[Event]], **changed: Any) -> dict[str, Event]:
     """Destination -> what comes out, through Arrow as in a job."""
-    rows = [{"Dst": name, s.EVENTS: list(mine)} for name, mine in pairs.items()]
-    batches = pa.Table.from_pylist(rows, PAIRS).to_batches()
-    made = s._measured(batches, replace(RULES, **changed), ["Dst"], OUT)
+    rows = [
+        # Of its own port each is an event of its own.
+        {**event, "Dst": name, "Pair": number, "SrcPortNumber": port}
+        for number, (name, mine) in enumerate(pairs.items())
+        for port, event in enumerate(mine)
+    ]
+    made = s._measured(cases.batches(rows), replace(RULES, **changed), OUT)
     return {row["Dst"]: row for batch in made for row in batch.to_pylist()}
 
 
@@ -97,15 +87,8 @@ def test_every_pair_of_a_batch_gets_its_own() -> None:
 
 
 def test_the_order_of_events_says_nothing() -> None:
-    mine = events(CLOCK, name="b") + events(by_chance(30, 1), 9_000.0, "a")
+    mine = events(CLOCK, name="b") + events(by_chance(30, 1), 9_000, "a")
     assert one(mine) == one(mine[::-1])
-
-
-def test_an_end_counts_only_where_no_beginning_is() -> None:
-    ends = [{**event, "Kind": 2, "Time": event["Time"] + 77} for event in events(CLOCK)]
-    starts = [{**event, "Kind": 1} for event in events(CLOCK)]
-    assert one(ends)["Events"] == 40
-    assert one(starts + ends) == one(starts)
 
 
 def test_one_size_speaks_inside_of_browsing() -> None:
@@ -177,12 +160,7 @@ def test_a_null_is_no_name() -> None:
 ROW = {"SrcIpAddr": "10.0.0.1", "SourceTable": "t", "Nats": None, "HostsAtDestination": 1}
 POOLED = pa.schema(
     [
-        ("SrcIpAddr", pa.string()),
-        ("SourceTable", pa.string()),
         ("HostsAtDestination", pa.int32()),
-        ("Connections", pa.int64()),
-        ("BytesOut", pa.int64()),
-        ("BytesIn", pa.int64()),
         *OUT,
     ]
 )
