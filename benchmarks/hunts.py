@@ -286,7 +286,7 @@ def main() -> int:
     args = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as name,
-        spark_session(Path(name), _configuration(Path(name))) as session,
+        spark_session(Path(name), _configuration(Path(name)), quick=True) as session,
     ):
         costs = list(measure(session, Path(name), args))
     for cost in costs:

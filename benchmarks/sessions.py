@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def spark_session(scratch: Path, configuration: Mapping[str, str]) -> Iterator[SparkSession]:
-    """Two threads, in UTC as on a pool; what Spark puts aside goes into `scratch`."""
-    java = importlib.import_module("workbench.emulators.spark_submit").java_home()
+def spark_session(
+    scratch: Path, configuration: Mapping[str, str], *, quick: bool = False
+) -> Iterator[SparkSession]:
+    """Two threads, in UTC as on a pool; what Spark puts aside goes into `scratch`.
+
+    `quick`: Java compiles as the workbench lets it for a small job.
+    """
+    spark_submit = importlib.import_module("workbench.emulators.spark_submit")
     os.environ.update(
-        JAVA_HOME=str(java), PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1", TZ="UTC"
+        JAVA_HOME=str(spark_submit.java_home()),
+        PYSPARK_PYTHON=sys.executable,
+        SPARK_LOCAL_IP="127.0.0.1",
+        SPARK_SUBMIT_OPTS=spark_submit.QUICK if quick else "",
+        TZ="UTC",
     )
     time.tzset()
     builder = importlib.import_module("pyspark.sql").SparkSession.builder.master("local[2]")

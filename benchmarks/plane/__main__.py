@@ -91,11 +91,16 @@ def growth(options: Options, folder: str) -> tuple[Bench, list[Target]]:
     """Twice the days with the copy present, and four times the rows."""
     bench, days = _filled(options, folder, 2 * options.days, options.rows)
     half = days[options.days :]
-    for _ in range(3):
-        bench.spark("(copy, merging)", "copy", days)
-    one = bench.spark(f"hunt over {len(half)} days", "hunt", half)
-    two = bench.spark(f"hunt over {len(days)} days", "hunt", days)
+    for _ in range(2):
+        bench.spark("(copy, merging)", "copy", days[:-1])
+    new = bench.spark("copy of one new day, merging of another", "copy", days)
+    one, two = bench.least(
+        options.repeat,
+        (f"hunt over {len(half)} days", "hunt", half),
+        (f"hunt over {len(days)} days", "hunt", days),
+    )
     targets = [Target("lookback twice as long", two.cpu / one.cpu, 1.6)]
+    print(f"with the new day's copy: {(new + two).cpu / (new + one).cpu:.2f} CPU", flush=True)
     for times in options.times:
         with tempfile.TemporaryDirectory(dir=folder) as more:
             other, few = _filled(options, more, 3, options.rows * times)
@@ -125,6 +130,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=21)
     parser.add_argument("--rows", type=int, default=50_000, help="a day")
     parser.add_argument("--times", type=int, nargs="*", default=[1, 4, 16], help="growth: rows")
+    parser.add_argument("--repeat", type=int, default=3, help="growth: takes the best of so many")
     parser.add_argument("--events", type=int, default=10_000_000, help="skew: of one pair")
     parser.add_argument("--pairs", type=int, default=2_000_000, help="skew: of one event each")
     parser.add_argument("--memory", type=int, default=2048, help="MB of the driver")

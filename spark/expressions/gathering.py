@@ -29,6 +29,8 @@ at one by one: in 21 days one every seven seconds."""
 MANY, FEW = 50_000, 250_000
 """Pairs from which on those that can come to nothing are left out before events are moved, and how
 many others there may be then: they are sent to every task."""
+TOGETHER = 200_000
+"""Rows of numbers and short texts that one task goes through in no time."""
 
 
 def gather(
@@ -40,27 +42,38 @@ def gather(
     """
     connections = select_connections(sessions)
     # Counted now: it is small, is read several times, and says which plan the rest needs.
-    calls = count_calls(connections).localCheckpoint()
-    fronts, shared = _known(find_fronts(calls)), _known(find_shared_names(calls))
+    calls, count = settle(count_calls(connections))
+    fronts, shared = _any(find_fronts(calls)), _any(find_shared_names(calls))
     named, told_apart = (
         rows.transform(tell_names_apart, fronts).transform(drop_shared_names, shared)
         for rows in (calls, connections)
     )
-    talkers = count_talkers(named).localCheckpoint()
-    hopeful = find_hopeful(named, talkers, rules, many)
+    talkers, places = settle(count_talkers(named))
+    hopeful = find_hopeful(named, talkers, rules) if count >= many else None
     wanted = told_apart.transform(keep_hopeful, hopeful)
-    crowds = _known(find_crowds(named, crowd))
+    crowds = _any(find_crowds(named, crowd))
     if crowds is None:
         events = wanted.withColumn("Moment", _moment())
     else:
         events = wanted.transform(mark_crowds, crowds).transform(thin_out_crowds, rules.gap)
-    return side_by_side(events), talkers
+    return side_by_side(events), F.broadcast(talkers) if places <= TOGETHER else talkers
 
 
-def _known(rows: DataFrame) -> DataFrame | None:
-    """Few rows, computed now; None when there are none: what joins nothing costs a plan as well."""
-    known = rows.localCheckpoint()
-    return None if known.isEmpty() else known
+def settle(rows: DataFrame, together: int = TOGETHER) -> tuple[DataFrame, int]:
+    """The rows, computed now, and how many there are.
+
+    So few as `together` lie in one part then: nothing has to be moved for what is done with them
+    next, and that takes seconds less to plan.
+    """
+    settled = rows.localCheckpoint()
+    count = settled.count()
+    return (settled.coalesce(1) if count <= together else settled), count
+
+
+def _any(rows: DataFrame) -> DataFrame | None:
+    """None when there are none: what joins nothing costs a plan as well."""
+    settled, count = settle(rows)
+    return settled if count else None
 
 
 def select_connections(sessions: DataFrame) -> DataFrame:
@@ -119,22 +132,19 @@ def tell_names_apart(connections: DataFrame, fronts: DataFrame | None) -> DataFr
     return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
 
 
-def find_hopeful(calls: DataFrame, talkers: DataFrame, rules: Rules, many: int) -> DataFrame | None:
+def find_hopeful(calls: DataFrame, talkers: DataFrame, rules: Rules) -> DataFrame | None:
     """Hashes of the pairs that something may come of: Pair.
 
     Those have connections enough for a rhythm of their own, or several at a destination that few
-    hosts call, which may be one of a pool. None where that would spare little: where pairs are few,
-    or such pairs too many.
+    hosts call, which may be one of a pool. None where they are too many to be sent to every task.
     """
-    if calls.count() < many:
-        return None
     total = F.sum("Calls").alias("Calls")
     pairs = calls.groupBy(_pair().alias("Pair"), *PLACE).agg(total).filter(F.col("Calls") > 1)
     is_enough = F.col("Calls") >= rules.least_events
     is_pooled = F.lit(rules.several > 0) & (F.col("HostsAtDestination") <= rules.few_hosts)
     placed = pairs.join(talkers, on=list(PLACE), how="left")
-    hopeful = placed.filter(is_enough | is_pooled).select("Pair").localCheckpoint()
-    return hopeful if hopeful.count() <= FEW else None
+    hopeful, count = settle(placed.filter(is_enough | is_pooled).select("Pair"))
+    return hopeful if count <= FEW else None
 
 
 def _pair() -> Column:

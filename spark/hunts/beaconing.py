@@ -50,6 +50,8 @@ References
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
@@ -73,6 +75,10 @@ SHARED, EXACT = 0.2, 0.1
 NEW_AFTER = 3.0
 """Days of data without a destination after which it counts as new."""
 
+TOGETHER = 10_000
+"""Pairs with a rhythm that one task compares, each with its picture's times."""
+
+_SEEN: WeakKeyDictionary[DataFrame, DataFrame] = WeakKeyDictionary()
 _ALL_ROWS = (W.unboundedPreceding, W.unboundedFollowing)
 
 
@@ -81,14 +87,18 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
     sessions = tables["NetworkSession"]
     rules = _rules(params)
     connections, talkers = g.gather(sessions, rules)
-    return (
+    series = (
         connections.transform(s.measure, rules)
         .join(talkers, on=list(g.PLACE), how="left")
         .transform(drop_allowed, refs["allow_list"], may_be_pooled(rules))
         .transform(put_together, rules)
-        .transform(keep_best_series)
+    )
+    # Few have a rhythm: where they lie together, what is left to do is one task's.
+    rhythms, _ = g.settle(series, TOGETHER)
+    return (
+        rhythms.transform(keep_best_series)
         .transform(count_peers)
-        .join(F.broadcast(count_hosts(sessions)), on="SrcIsPrivate", how="left")
+        .join(F.broadcast(count_hosts(see_hosts(sessions))), on="SrcIsPrivate", how="left")
         .transform(score, params)
         .transform(drop_allowed, refs["allow_list"])
         .transform(describe)
@@ -100,8 +110,7 @@ def canaries(tables: Tables, params: Params) -> DataFrame:
 
     They are alone in what they do, at places that are as old as they are.
     """
-    # Looked at once, for all that is asked of them: a row of each hour is little beside a scan.
-    seen = see_hosts(tables["NetworkSession"]).localCheckpoint()
+    seen = see_hosts(tables["NetworkSession"])
     return (
         k.plant(sample_hosts(seen, params["canary_hosts"]), _rules(params))
         .withColumns({name: F.lit(1) for name in ALONE})
@@ -113,14 +122,20 @@ def canaries(tables: Tables, params: Params) -> DataFrame:
 
 
 def see_hosts(sessions: DataFrame) -> DataFrame:
-    """A row for each source, day and hour: since when in it, and what the log is like there."""
-    time = F.col("EventStartTime").cast("double")
-    hour, day = F.floor(time / r.HOUR).alias("Hour"), F.to_date("TimeGenerated").alias("Day")
-    return sessions.groupBy("SrcIpAddr", day, hour).agg(
-        F.min("TimeGenerated").alias("TimeGenerated"),
-        F.bool_and(time == F.floor(time)).alias("WholeSeconds"),
-        (F.count("SrcBytes") > 0).alias("HasBytes"),
-    )
+    """A row for each source, day and hour: since when in it, and what the log is like there.
+
+    They are few beside sessions, asked several things, and so looked at once for a view.
+    """
+    if sessions not in _SEEN:
+        time = F.col("EventStartTime").cast("double")
+        hour, day = F.floor(time / r.HOUR).alias("Hour"), F.to_date("TimeGenerated").alias("Day")
+        hours = sessions.groupBy("SrcIpAddr", day, hour).agg(
+            F.min("TimeGenerated").alias("TimeGenerated"),
+            F.bool_and(time == F.floor(time)).alias("WholeSeconds"),
+            (F.count("SrcBytes") > 0).alias("HasBytes"),
+        )
+        _SEEN[sessions], _ = g.settle(hours)
+    return _SEEN[sessions]
 
 
 def sample_hosts(seen: DataFrame, count: int) -> DataFrame:
@@ -202,16 +217,16 @@ def _group(*columns: str) -> WindowSpec:
     return W.partitionBy(*columns).rowsBetween(*_ALL_ROWS)
 
 
-def count_hosts(sessions: DataFrame) -> DataFrame:
+def count_hosts(seen: DataFrame) -> DataFrame:
     """How many hosts and days the data has, and since when, for sources inside and outside.
 
     A host is an address here: a word that stands for all of them would leave too few to compare.
     """
     day = F.to_date("TimeGenerated").alias("Day")
     # Addresses and days are few: only they are asked about, and counted apart.
-    seen = sessions.groupBy("SrcIpAddr", day).agg(F.min("TimeGenerated").alias("Begin"))
+    days = seen.groupBy("SrcIpAddr", day).agg(F.min("TimeGenerated").alias("Begin"))
     inside = x.is_private("SrcIpAddr").alias("SrcIsPrivate")
-    return seen.groupBy(inside).agg(
+    return days.groupBy(inside).agg(
         F.count_distinct("SrcIpAddr").alias("HostsInData"),
         F.count_distinct("Day").alias("DaysInData"),
         F.min("Begin").cast("double").alias("DataBegin"),

@@ -123,16 +123,25 @@ def test_pairs_that_can_come_to_nothing_are_left_where_they_are(session: SparkSe
     connections = g.select_connections(frame(session, views.NETWORK_SESSION, rows))
     calls = g.count_calls(connections)
     talkers = g.count_talkers(calls)
-    assert calls.count() == 13
 
-    def kept(many: int, **changed: Any) -> set[str]:
-        hopeful = g.find_hopeful(calls, talkers, replace(RULES, **changed), many)
+    def kept(**changed: Any) -> set[str]:
+        hopeful = g.find_hopeful(calls, talkers, replace(RULES, **changed))
+        assert hopeful is not None
         return {row.Dst[-1] for row in g.keep_hopeful(connections, hopeful).collect()}
 
-    assert kept(14) == {"1", "2", "3", "4", "5"}
-    assert kept(13) == {"1", "3", "4"}
-    assert kept(13, several=0.0) == {"3"}
-    assert kept(13, least_intervals=6) == {"1", "4"}
+    assert kept() == {"1", "3", "4"}
+    assert kept(several=0.0) == {"3"}
+    assert kept(least_intervals=6) == {"1", "4"}
+    assert g.keep_hopeful(connections, None).count() == connections.count()
+
+
+@pytest.mark.parametrize(("together", "parts"), [(5, 1), (4, 3)])
+def test_few_rows_are_settled_in_one_place(
+    session: SparkSession, together: int, parts: int
+) -> None:
+    rows, count = g.settle(session.range(5, numPartitions=3), together)
+    assert (count, rows.rdd.getNumPartitions()) == (5, parts)
+    assert sorted(row.id for row in rows.collect()) == [0, 1, 2, 3, 4]
 
 
 def test_nothing_comes_of_what_is_left_out(session: SparkSession) -> None:
