@@ -1,6 +1,6 @@
 """Many hunts in one job: python -m benchmarks.hunts [--hunts 1 5 20] [--days 7] [--rows 20000]
 
-Every job copies one new day of export blobs and reads the columnar copies of the days before, as a
+Every job copies one new day of export blobs and reads the merged copies of the days before, as a
 daily job does; then each of its hunts looks at all of it. Printed are the bytes of JSON that Spark
 says it read, and the seconds, of each job beside the first: ratios of one run on one machine.
 """
@@ -184,10 +184,10 @@ def _row(chance: random.Random, start: datetime) -> str:
     return json.dumps(row) + "\n"
 
 
-def plan(folder: Path, number: int, hours: Sequence[Json], hunts: int) -> str:
-    """Write a job's plan; its URL."""
+def plan(folder: Path, number: int, table: Json, hunts: int) -> str:
+    """Write a job's plan; its URL. `table` is what it says of the one table: hours and days."""
     job_id = f"job-20260310000500-{number:08x}"
-    end = FIRST + timedelta(days=len(hours) // 24)
+    end = FIRST + timedelta(days=len(table["hours"]) // 24)
     key = c.workspace_key(WORKSPACE)
     body = {
         "schema": c.PLAN_SCHEMA,
@@ -200,7 +200,7 @@ def plan(folder: Path, number: int, hours: Sequence[Json], hunts: int) -> str:
         "exports_host": EXPORTS,
         "workspace": {"resource_id": WORKSPACE, "key": key},
         "max_findings": 1_000,
-        "tables": {TABLE: {"hours": list(hours)}},
+        "tables": {TABLE: table},
         "runs": [_run(one, key, end) for one in range(hunts)],
     }
     path = folder / "results" / c.plan_path(job_id)
@@ -248,13 +248,17 @@ def measure(session: SparkSession, folder: Path, args: argparse.Namespace) -> It
     """The cost of a job for each number of hunts; what was warmed up before is not counted."""
     hours = land(folder, args.days, args.rows)
     write_hunts(folder / "hunts", max(args.hunts))
-    report = _job(folder, 0xFFFF, list(hours.values())[:-24], 2)
-    for one in report["copies"]:
+    past = list(hours.values())[:-24]
+    for one in _job(folder, 0xFFFF, {"hours": past}, 1)["copies"]:
         hours[one["hour"]]["copy"] = one["path"]
-    _job(folder, 0xFFFE, list(hours.values()), 2)
+    days = sorted({hour["hour"][:8] for hour in past})
+    report = _job(folder, 0xFFFE, {"hours": past, "merge": days}, 1)
+    merged = [{**one, "hours": sorted(one["hours"]), "stale": []} for one in report["merged"]]
+    table = {"hours": list(hours.values()), "merged": merged}
+    _job(folder, 0xFFFD, table, 2)
     for hunts in args.hunts:
         since, wall, cpu = last_query(session), time.perf_counter(), _cpu(session)
-        _job(folder, hunts, list(hours.values()), hunts)
+        _job(folder, hunts, table, hunts)
         yield Cost(
             hunts,
             text_bytes(session, since),
@@ -263,9 +267,9 @@ def measure(session: SparkSession, folder: Path, args: argparse.Namespace) -> It
         )
 
 
-def _job(folder: Path, number: int, hours: Sequence[Json], hunts: int) -> Json:
+def _job(folder: Path, number: int, table: Json, hunts: int) -> Json:
     """Run a job to its end; its report. RuntimeError when it or one of its runs fails."""
-    url = plan(folder, number, hours, hunts)
+    url = plan(folder, number, table, hunts)
     if importlib.import_module("spark.job").main([url]) != 0:
         raise RuntimeError(f"the job failed: {url}")
     place = (folder / "results" / url.partition(f"{STATE}/")[2]).parent

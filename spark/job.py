@@ -52,6 +52,8 @@ SQL: Mapping[str, str] = {
     # A row of pairs holds all events of one: the default of 10,000 rows may be a gigabyte.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     "spark.sql.parquet.compression.codec": "zstd",
+    # For a few lines as many parts are asked at once, not one; in a flood each answers in full.
+    "spark.sql.limit.initialNumPartitions": "16",
     # What is broadcast is computed in that time: a job has one deadline, its own.
     "spark.sql.broadcastTimeout": "86400",
     # Logs write zero dates (0001, 1601, 1899): Spark's default refuses to write what is older than
@@ -264,17 +266,17 @@ def _hunt(
     """Hunt and write the findings; fills in what each stage took, in seconds."""
     marks = [time.monotonic()]
     read = {name: readings.table(run, name) for name in run.sources}
-    # Kept: what is read of it next would else be planned, and run, together with the hunt.
+    # Kept: of a flood more is asked than a few lines.
     found = _detect(job, readings, run).persist()
     try:
-        count = found.count()
-        marks.append(time.monotonic())
         lines = results.to_lines(found, run, job.plan.workspace_key)
         folder, most = job.plan.run_url(run.run_id), job.plan.max_findings
         # Most runs find little: what ranks and cuts a flood is planned and compiled all the same.
+        few = lines.limit(min(most, results.FEW) + 1).collect()
+        marks.append(time.monotonic())
         written = (
-            results.write_few(job.lake, folder, lines.collect() if count else ())
-            if count <= min(most, results.FEW)
+            results.write_few(job.lake, folder, few)
+            if len(few) <= min(most, results.FEW)
             else results.write_findings(job.lake, folder, lines, most)
         )
     finally:

@@ -61,22 +61,26 @@ def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
     ValueError names the columns that the hunt owes, or that no reader would take.
     """
     _check_columns(found, run)
-    named = (
-        found.withColumn("Score", finite(F.col("Score").cast("double"), T.DoubleType()))
-        .withColumn("Severity", _severity(run.hunt.severity))
-        .filter(F.col("Severity").isNotNull())
-        .withColumn("FindingKey", uuid5(_identity_text(found, run, workspace_key)))
-        .withColumn("FindingId", uuid5(F.concat("FindingKey", F.lit(f"|{run.slot[0]:%Y%m%d%H}"))))
-        .withColumn("Entity", F.col(_entity(run)).cast("string"))
+    # Few steps: Spark looks at all that there is of a plan again for each.
+    named = found.withColumns(
+        {
+            "Score": finite(F.col("Score").cast("double"), T.DoubleType()),
+            "FindingKey": uuid5(_identity_text(found, run, workspace_key)),
+            "Entity": F.col(_entity(run)).cast("string"),
+        }
     )
+    slot = F.lit(f"|{run.slot[0]:%Y%m%d%H}")
+    kept = named.withColumns(
+        {
+            "Severity": _severity(run.hunt.severity),
+            "FindingId": uuid5(F.concat("FindingKey", slot)),
+        }
+    ).filter(F.col("Severity").isNotNull())
     evidence = finite(F.col("Evidence"), found.schema["Evidence"].dataType)
-    lines = named.withColumn("Line", _line(named, run, evidence)).withColumn(
-        "Line",
-        F.when(F.octet_length("Line") <= c.LINE_BYTES, F.col("Line")).otherwise(
-            _line(named, run, F.lit(None).cast("string"))
-        ),
-    )
-    return lines.select("Score", "FindingId", "Entity", "Line")
+    whole, short = (_line(kept, run, told) for told in (evidence, F.lit(None).cast("string")))
+    is_long = F.octet_length("Line") > c.LINE_BYTES
+    line = F.when(is_long, short).otherwise(F.col("Line")).alias("Line")
+    return kept.withColumn("Line", whole).select("Score", "FindingId", "Entity", line)
 
 
 def _entity(run: Run) -> str:

@@ -15,6 +15,7 @@ from spark import expressions as x
 from spark.expressions import collecting as e
 from spark.expressions.collecting import SERIES, SIZES, TEXTS
 from spark.expressions.series import Rules
+from spark.expressions.settling import TOGETHER, settle
 
 PLACE = ("Dst", "DstPortNumber")
 PAIR = ("SrcIpAddr", *PLACE)
@@ -29,8 +30,6 @@ at one by one: in 21 days one every seven seconds."""
 MANY, FEW = 50_000, 250_000
 """Pairs from which on those that can come to nothing are left out before events are moved, and how
 many others there may be then: they are sent to every task."""
-TOGETHER = 200_000
-"""Rows of numbers and short texts that one task goes through in no time."""
 
 
 def gather(
@@ -57,17 +56,6 @@ def gather(
     else:
         events = wanted.transform(mark_crowds, crowds).transform(thin_out_crowds, rules.gap)
     return side_by_side(events), F.broadcast(talkers) if places <= TOGETHER else talkers
-
-
-def settle(rows: DataFrame, together: int = TOGETHER) -> tuple[DataFrame, int]:
-    """The rows, computed now, and how many there are.
-
-    So few as `together` lie in one part then: nothing has to be moved for what is done with them
-    next, and that takes seconds less to plan.
-    """
-    settled = rows.localCheckpoint()
-    count = settled.count()
-    return (settled.coalesce(1) if count <= together else settled), count
 
 
 def _any(rows: DataFrame) -> DataFrame | None:

@@ -50,8 +50,6 @@ References
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
@@ -62,6 +60,7 @@ from spark.expressions import gathering as g
 from spark.expressions import pooling
 from spark.expressions import rhythm as r
 from spark.expressions import series as s
+from spark.expressions.settling import once, settle
 from spark.views import Params, References, Tables
 
 PAIR = g.PAIR
@@ -78,7 +77,6 @@ NEW_AFTER = 3.0
 TOGETHER = 10_000
 """Pairs with a rhythm that one task compares, each with its picture's times."""
 
-_SEEN: WeakKeyDictionary[DataFrame, DataFrame] = WeakKeyDictionary()
 _ALL_ROWS = (W.unboundedPreceding, W.unboundedFollowing)
 
 
@@ -94,11 +92,11 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
         .transform(put_together, rules)
     )
     # Few have a rhythm: where they lie together, what is left to do is one task's.
-    rhythms, _ = g.settle(series, TOGETHER)
+    rhythms, _ = settle(series, TOGETHER)
     return (
         rhythms.transform(keep_best_series)
         .transform(count_peers)
-        .join(F.broadcast(count_hosts(see_hosts(sessions))), on="SrcIsPrivate", how="left")
+        .join(F.broadcast(count_hosts(once(sessions, see_hosts))), on="SrcIsPrivate", how="left")
         .transform(score, params)
         .transform(drop_allowed, refs["allow_list"])
         .transform(describe)
@@ -110,7 +108,7 @@ def canaries(tables: Tables, params: Params) -> DataFrame:
 
     They are alone in what they do, at places that are as old as they are.
     """
-    seen = see_hosts(tables["NetworkSession"])
+    seen = once(tables["NetworkSession"], see_hosts)
     return (
         k.plant(sample_hosts(seen, params["canary_hosts"]), _rules(params))
         .withColumns({name: F.lit(1) for name in ALONE})
@@ -122,20 +120,14 @@ def canaries(tables: Tables, params: Params) -> DataFrame:
 
 
 def see_hosts(sessions: DataFrame) -> DataFrame:
-    """A row for each source, day and hour: since when in it, and what the log is like there.
-
-    They are few beside sessions, asked several things, and so looked at once for a view.
-    """
-    if sessions not in _SEEN:
-        time = F.col("EventStartTime").cast("double")
-        hour, day = F.floor(time / r.HOUR).alias("Hour"), F.to_date("TimeGenerated").alias("Day")
-        hours = sessions.groupBy("SrcIpAddr", day, hour).agg(
-            F.min("TimeGenerated").alias("TimeGenerated"),
-            F.bool_and(time == F.floor(time)).alias("WholeSeconds"),
-            (F.count("SrcBytes") > 0).alias("HasBytes"),
-        )
-        _SEEN[sessions], _ = g.settle(hours)
-    return _SEEN[sessions]
+    """A row for each source, day and hour: since when in it, and what the log is like there."""
+    time = F.col("EventStartTime").cast("double")
+    hour, day = F.floor(time / r.HOUR).alias("Hour"), F.to_date("TimeGenerated").alias("Day")
+    return sessions.groupBy("SrcIpAddr", day, hour).agg(
+        F.min("TimeGenerated").alias("TimeGenerated"),
+        F.bool_and(time == F.floor(time)).alias("WholeSeconds"),
+        (F.count("SrcBytes") > 0).alias("HasBytes"),
+    )
 
 
 def sample_hosts(seen: DataFrame, count: int) -> DataFrame:

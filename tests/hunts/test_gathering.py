@@ -135,15 +135,6 @@ def test_pairs_that_can_come_to_nothing_are_left_where_they_are(session: SparkSe
     assert g.keep_hopeful(connections, None).count() == connections.count()
 
 
-@pytest.mark.parametrize(("together", "parts"), [(5, 1), (4, 3)])
-def test_few_rows_are_settled_in_one_place(
-    session: SparkSession, together: int, parts: int
-) -> None:
-    rows, count = g.settle(session.range(5, numPartitions=3), together)
-    assert (count, rows.rdd.getNumPartitions()) == (5, parts)
-    assert sorted(row.id for row in rows.collect()) == [0, 1, 2, 3, 4]
-
-
 def test_nothing_comes_of_what_is_left_out(session: SparkSession) -> None:
     """What is judged is the same with all pairs and with the hopeful ones."""
     sizes = {"SrcBytes": 500, "DstBytes": 90}
