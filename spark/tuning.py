@@ -88,8 +88,6 @@ def tuned(window: int, stale: int, cores: int, *, serial: bool) -> dict[str, str
         "spark.sql.shuffle.partitions": str(shuffle_partitions(int(window * SHUFFLED), cores)),
         "spark.sql.files.maxPartitionBytes": str(split_bytes(stale, cores)),
         "spark.sql.files.openCostInBytes": str(OPEN_COST),
-        # What lies sorted by its keys already is put together as it lies.
-        "spark.sql.execution.replaceHashWithSortAgg": "true",
         **_listing(cores, serial=serial),
     }
 

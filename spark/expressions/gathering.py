@@ -128,9 +128,10 @@ def find_hopeful(calls: DataFrame, talkers: DataFrame, rules: Rules) -> DataFram
     """
     total = F.sum("Calls").alias("Calls")
     pairs = calls.groupBy(_pair().alias("Pair"), *PLACE).agg(total).filter(F.col("Calls") > 1)
+    repeated, count = settle(pairs)
     is_enough = F.col("Calls") >= rules.least_events
     is_pooled = F.lit(rules.several > 0) & (F.col("HostsAtDestination") <= rules.few_hosts)
-    placed = pairs.join(talkers, on=list(PLACE), how="left")
+    placed = talkers.join(F.broadcast(repeated) if count <= FEW else repeated, on=list(PLACE))
     hopeful, count = settle(placed.filter(is_enough | is_pooled).select("Pair"))
     return hopeful if count <= FEW else None
 
