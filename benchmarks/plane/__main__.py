@@ -91,7 +91,8 @@ def growth(options: Options, folder: str) -> tuple[Bench, list[Target]]:
     """Twice the days with the copy present, and four times the rows."""
     bench, days = _filled(options, folder, 2 * options.days, options.rows)
     half = days[options.days :]
-    for _ in range(2):
+    # A job merges a month at most.
+    for _ in range(3):
         bench.spark("(copy, merging)", "copy", days[:-1])
     new = bench.spark("copy of one new day, merging of another", "copy", days)
     one, two = bench.least(
