@@ -272,11 +272,12 @@ def _hunt(
         lines = results.to_lines(found, run, job.plan.workspace_key)
         folder, most = job.plan.run_url(run.run_id), job.plan.max_findings
         # Most runs find little: what ranks and cuts a flood is planned and compiled all the same.
-        few = lines.limit(min(most, results.FEW) + 1).collect()
+        limit = min(most, results.FEW)
+        few = lines.limit(limit + 1).collect()
         marks.append(time.monotonic())
         written = (
             results.write_few(job.lake, folder, few)
-            if len(few) <= min(most, results.FEW)
+            if len(few) <= limit
             else results.write_findings(job.lake, folder, lines, most)
         )
     finally:

@@ -62,20 +62,19 @@ def to_lines(found: DataFrame, run: Run, workspace_key: str) -> DataFrame:
     """
     _check_columns(found, run)
     # Few steps: Spark looks at all that there is of a plan again for each.
-    named = found.withColumns(
-        {
-            "Score": finite(F.col("Score").cast("double"), T.DoubleType()),
-            "FindingKey": uuid5(_identity_text(found, run, workspace_key)),
-            "Entity": F.col(_entity(run)).cast("string"),
-        }
+    key = uuid5(_identity_text(found, run, workspace_key))
+    kept = (
+        found.withColumn("Score", finite(F.col("Score").cast("double"), T.DoubleType()))
+        .withColumn("Severity", _severity(run.hunt.severity))
+        .filter(F.col("Severity").isNotNull())
+        .withColumns(
+            {
+                "FindingKey": key,
+                "FindingId": uuid5(F.concat(key, F.lit(f"|{run.slot[0]:%Y%m%d%H}"))),
+                "Entity": F.col(_entity(run)).cast("string"),
+            }
+        )
     )
-    slot = F.lit(f"|{run.slot[0]:%Y%m%d%H}")
-    kept = named.withColumns(
-        {
-            "Severity": _severity(run.hunt.severity),
-            "FindingId": uuid5(F.concat("FindingKey", slot)),
-        }
-    ).filter(F.col("Severity").isNotNull())
     evidence = finite(F.col("Evidence"), found.schema["Evidence"].dataType)
     whole, short = (_line(kept, run, told) for told in (evidence, F.lit(None).cast("string")))
     is_long = F.octet_length("Line") > c.LINE_BYTES

@@ -145,7 +145,7 @@ class _Events:
 
     def together(self, rows: Mapping[str, Any], texts: Sequence[Sequence[str]]) -> Pairs:
         starts = _changes(self.pair)
-        number = np.cumsum(np.isin(np.arange(len(self.pair)), starts)) - 1
+        number = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(self.pair)))
         has_start = np.maximum.reduceat(self.kinds, starts) == START
         counts = ~(has_start[number] & (self.kinds == END))
         events = np.add.reduceat(counts.astype(np.int64), starts)

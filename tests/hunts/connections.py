@@ -9,7 +9,17 @@ from typing import Any
 import pyarrow as pa
 
 e = importlib.import_module("spark.expressions.collecting")
+series = importlib.import_module("spark.expressions.series")
 
+RULES = series.Rules(
+    gap=2.0,
+    least_intervals=5,
+    tolerance=0.03,
+    one_size=0.9,
+    several=0.9,
+    most_destinations=16,
+    few_hosts=3,
+)
 Row = Mapping[str, Any]
 TEXT, WHOLE, NUMBER = pa.string(), pa.int64(), pa.float64()
 KINDS = {

@@ -23,15 +23,7 @@ g = importlib.import_module("spark.expressions.gathering")
 series = importlib.import_module("spark.expressions.series")
 views = importlib.import_module("spark.views")
 
-RULES = series.Rules(
-    gap=2.0,
-    least_intervals=5,
-    tolerance=0.03,
-    one_size=0.9,
-    several=0.9,
-    most_destinations=16,
-    few_hosts=3,
-)
+RULES = cases.RULES
 CROWDED, QUIET, ONCE = "203.0.113.1", "203.0.113.2", "203.0.113.3"
 
 

@@ -22,15 +22,7 @@ pooling = importlib.import_module("spark.expressions.pooling")
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-RULES = s.Rules(
-    gap=2.0,
-    least_intervals=5,
-    tolerance=0.03,
-    one_size=0.9,
-    several=0.9,
-    most_destinations=16,
-    few_hosts=3,
-)
+RULES = cases.RULES
 OUT = s.arrow_schema(s.T.StructType([*e.KNOWN, *s.MEASURED, *s.CANDIDATE]))
 Event = dict[str, Any]
 
