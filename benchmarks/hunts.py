@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.process import cpu_seconds
+from benchmarks.process import family_seconds
 from benchmarks.sessions import spark_session
 from shared import contract as c
 from shared.model import Json
@@ -129,11 +129,6 @@ def _queries(session: SparkSession) -> Iterator[Any]:
     jvm: Any = session
     queries = jvm._jsparkSession.sharedState().statusStore().executionsList()
     return (queries.apply(number) for number in range(queries.size()))
-
-
-def _cpu(session: SparkSession) -> float:
-    jvm: Any = session.sparkContext._jvm
-    return cpu_seconds(jvm.java.lang.ProcessHandle.current().pid()) + cpu_seconds(os.getpid())
 
 
 # --- a lake -----------------------------------------------------------------------------------
@@ -257,13 +252,13 @@ def measure(session: SparkSession, folder: Path, args: argparse.Namespace) -> It
     table = {"hours": list(hours.values()), "merged": merged}
     _job(folder, 0xFFFD, table, 2)
     for hunts in args.hunts:
-        since, wall, cpu = last_query(session), time.perf_counter(), _cpu(session)
+        since, wall, cpu = last_query(session), time.perf_counter(), family_seconds(os.getpid())
         _job(folder, hunts, table, hunts)
         yield Cost(
             hunts,
             text_bytes(session, since),
             time.perf_counter() - wall,
-            _cpu(session) - cpu,
+            family_seconds(os.getpid()) - cpu,
         )
 
 

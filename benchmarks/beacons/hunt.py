@@ -39,11 +39,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """The best finding per pair key, the least score that counts as found, CPU seconds of Spark."""
+    """The best finding per pair key, and the least score that counts as found."""
 
     by_pair: Mapping[int, Finding]
     found_from: float
-    cpu_seconds: float
 
 
 def spec() -> HuntSpec:
@@ -65,7 +64,6 @@ def configuration() -> Mapping[str, str]:
 def judge(session: SparkSession, events: Events, folder: Path) -> Findings:
     """Write the view, hunt, and keep each pair's best finding."""
     write_view(events, folder)
-    before = _cpu_seconds(session)
     rows = _hunt(session, folder)
     keys = {_identity(s, d, p): pair_key(s, d, p) for s, d, p in _pairs(events)}
     by_pair: dict[int, Finding] = {}
@@ -73,7 +71,7 @@ def judge(session: SparkSession, events: Events, folder: Path) -> Findings:
         key = int(keys[row.SrcIpAddr, row.Dst, row.DstPortNumber])
         made = Finding(row.Score, row.SubScores.asDict(), row.JudgedBy)
         by_pair[key] = max(by_pair.get(key, made), made, key=lambda one: one.score)
-    return Findings(by_pair, spec().severity[FOUND], _cpu_seconds(session) - before)
+    return Findings(by_pair, spec().severity[FOUND])
 
 
 def _hunt(session: SparkSession, folder: Path) -> list[Any]:
@@ -157,10 +155,3 @@ def _texts(numbers: Any, told: Any) -> Any:
     """The text of each number, made once for each different one."""
     different, which = np.unique(numbers, return_inverse=True)
     return pa.array([told(int(one)) for one in different], pa.string()).take(pa.array(which))
-
-
-def _cpu_seconds(session: SparkSession) -> float:
-    """What Spark's process has used so far, all threads."""
-    jvm: Any = session.sparkContext._jvm
-    used = jvm.java.lang.ProcessHandle.current().info().totalCpuDuration()
-    return float(used.get().toMillis()) / 1000

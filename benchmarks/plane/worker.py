@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks.plane.lake import WARM, BenchLake
 from benchmarks.plane.measure import BOTH
 from benchmarks.plane.steps import BEFORE, GIVEN, STEPS, finished, prepared
-from benchmarks.process import cpu_seconds
+from benchmarks.process import family_seconds
 from workbench.emulators import spark_submit
 
 if TYPE_CHECKING:
@@ -52,11 +52,6 @@ def spark_session(lake: BenchLake, memory_mb: int, scratch: Path) -> Iterator[Sp
         session.stop()
 
 
-def cpu(java: int) -> float:
-    """Seconds of this process and of its JVM."""
-    return cpu_seconds(os.getpid()) + cpu_seconds(java)
-
-
 def _warm_up(session: SparkSession, folder: Path, step: str) -> None:
     small = BenchLake(folder, WARM)
     for name in (f"{small.key}.json", f"state/tables/{small.key}"):
@@ -76,12 +71,11 @@ def main() -> None:
         tempfile.TemporaryDirectory() as scratch,
         spark_session(lake, int(memory), Path(scratch)) as session,
     ):
-        java = int(session.sparkContext._jvm.java.lang.ProcessHandle.current().pid())  # type: ignore[union-attr]
         _warm_up(session, lake.folder, step)
         given = prepared(step, lake, days)
-        began, before = time.monotonic(), cpu(java)
+        began, before = time.monotonic(), family_seconds(os.getpid())
         gave = STEPS[step](session, lake, given)
-        wall, used = time.monotonic() - began, cpu(java) - before
+        wall, used = time.monotonic() - began, family_seconds(os.getpid()) - before
         finished(step, lake, given)
     print(json.dumps({"wall": wall, "cpu": used, "gave": gave}), flush=True)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from benchmarks.flood.__main__ import Outcome
 from benchmarks.hunts import Cost, missed
-from benchmarks.process import cpu_seconds, held_bytes, peak_bytes
+from benchmarks.process import cpu_seconds, family_seconds, held_bytes, peak_bytes
 from benchmarks.soak import Soak
 from benchmarks.soaked import lost
 from shared import contract as c
@@ -96,6 +98,31 @@ def test_memory_that_grows_is_a_slope_and_the_start_is_none() -> None:
 def test_a_process_tells_what_it_uses() -> None:
     held, used = held_bytes(os.getpid()), cpu_seconds(os.getpid())
     assert 10**6 < held <= peak_bytes(os.getpid()) * 1.1 and 0 < used < 10**6
+
+
+BUSY = "import sys, time\nwhile time.process_time() < 0.3: pass\n"
+WAITING = f"{BUSY}print(1, flush=True); sys.stdin.read()"
+STARTER = f"""
+import subprocess, sys
+subprocess.run([sys.executable, "-c", {BUSY!r}], check=True)
+waiting = subprocess.Popen([sys.executable, "-c", {WAITING!r}], stdin=subprocess.PIPE)
+input()
+waiting.communicate()
+"""
+
+
+def test_what_a_process_has_started_counts_with_it_whether_it_has_ended_or_not() -> None:
+    before, alone = family_seconds(os.getpid()), cpu_seconds(os.getpid())
+    started = subprocess.Popen(
+        [sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline() == "1\n"
+    mine = cpu_seconds(os.getpid()) - alone
+    assert family_seconds(os.getpid()) - before >= 0.58 + mine
+    started.communicate("\n")
+    assert family_seconds(os.getpid()) - before >= 0.58 + mine
+    assert family_seconds(2**22 + 1) == 0
 
 
 def test_many_hunts_beside_one_are_ratios_and_a_goal_that_is_missed_is_told() -> None:
