@@ -137,7 +137,9 @@ def main() -> int:
     parser.add_argument("--memory", type=int, default=2048, help="MB of the driver")
     parser.add_argument("--all", action="store_true", help="read: slow ways of reading as well")
     parser.add_argument("--json", type=Path, help="write what was measured here")
-    parser.add_argument("--pool", action="store_true", help="both of Java's compilers, as a pool")
+    parser.add_argument(
+        "--pool", action="store_true", help="both of Java's compilers, as for a large job"
+    )
     options = parser.parse_args()
     if options.pool:
         os.environ[BOTH] = "1"

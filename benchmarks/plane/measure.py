@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.plane.lake import BenchLake
 
 BOTH = "TIDEHUNT_BENCH_BOTH_COMPILERS"
-"""Set for a worker: Java's optimising compiler works as well, as on a pool."""
+"""Set for a worker: Java's optimising compiler works as well, as it does for a large job."""
 DUCKDB = """
 select count(TimeGenerated), count(DeviceVendor), count(distinct SourceIP), count(DestinationIP),
     sum(DestinationPort), sum(SentBytes), sum(ReceivedBytes)

@@ -65,6 +65,11 @@ def make(session: SparkSession, lake: BenchLake, given: Sequence[str]) -> int:
     """Write so many pairs with so many events in all, as the views of merged days lie."""
     from pyspark.sql import functions as F
 
+    from spark import job
+
+    # As a job writes, its way to write times among it.
+    for name, value in job.SQL.items():
+        session.conf.set(name, value)
     pairs, events = map(int, given)
     rows = _made(session, pairs, events).withColumn("Day", F.to_date("TimeGenerated"))
     spread = rows.repartition("Day").sortWithinPartitions("Day", *PAIR, "TimeGenerated")

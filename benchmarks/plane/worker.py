@@ -30,14 +30,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def spark_session(lake: BenchLake, memory_mb: int, scratch: Path) -> Iterator[SparkSession]:
-    """Two cores, mounted as the workbench mounts, and with its compiler if nothing else is said."""
+    """Two cores, mounted as the workbench mounts, and with its compilers for a job of that size."""
+    size = {"numExecutors": 2 if os.environ.get(BOTH) else 1}
     to = spark_submit.Submission(
-        "bench", {"conf": {}}, lake.mounts(), 2, memory_mb, scratch, scratch / "log"
+        "bench", {"conf": {}, **size}, lake.mounts(), 2, memory_mb, scratch, scratch / "log"
     )
     environment = spark_submit.environment(to)
     os.environ.update({k: v for k, v in environment.items() if k != "SPARK_CONF_DIR"})
-    if os.environ.get(BOTH):
-        os.environ["SPARK_SUBMIT_OPTS"] = "-XX:-UsePerfData"
     time.tzset()
     for name in ("local", "tmp"):
         (scratch / name).mkdir()

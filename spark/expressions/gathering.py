@@ -19,6 +19,11 @@ from spark.expressions.settling import TOGETHER, settle
 
 PLACE = ("Dst", "DstPortNumber")
 PAIR = ("SrcIpAddr", *PLACE)
+TEXTS_OF_A_CALL = (*SERIES, "DstIpAddr", "DstHostname")
+CALL = ("SrcKey", "DstPortNumber", "TableKey", "AddressKey", "NameKey")
+"""What connections are counted by: hashes, since texts as keys cost twice as much."""
+WHERE = ("DstKey", "DstPortNumber")
+"""PLACE by its hash."""
 NAMES_OF_A_FRONT = 20
 """Host names from which an address is a proxy or a cloud's front, and says little by itself."""
 ADDRESSES_OF_A_HOST = 100
@@ -49,12 +54,13 @@ def gather(
     )
     talkers, places = settle(count_talkers(named))
     hopeful = find_hopeful(named, talkers, rules) if count >= many else None
-    wanted = told_apart.transform(keep_hopeful, hopeful)
+    wanted = told_apart.transform(number_pairs).transform(keep_hopeful, hopeful)
     crowds = _any(find_crowds(named, crowd))
     if crowds is None:
         events = wanted.withColumn("Moment", _moment())
     else:
-        events = wanted.transform(mark_crowds, crowds).transform(thin_out_crowds, rules.gap)
+        told = tell_crowds(wanted, crowds)
+        events = wanted.transform(thin_out_crowds, told, rules.gap)
     return side_by_side(events), F.broadcast(talkers) if places <= TOGETHER else talkers
 
 
@@ -67,8 +73,8 @@ def _any(rows: DataFrame) -> DataFrame | None:
 def select_connections(sessions: DataFrame) -> DataFrame:
     """Single connections that were made, to one machine; `Dst` is its address, or its name.
 
-    SrcName is the hash of the source's name, null for none: numbers are counted, and the greatest
-    of them found, where rows lie; the greatest text would sort every row.
+    Beside texts stand their hashes: numbers are counted, and the greatest of them found, where
+    rows lie; the greatest text would sort every row. DstKey is that of Dst.
     """
     broadcast = (F.col("NetworkProtocol") == "UDP") & F.col("DstIpAddr").endswith(".255")
     to_one = F.coalesce(x.is_unicast("DstIpAddr") & ~broadcast, F.lit(True))
@@ -84,30 +90,41 @@ def select_connections(sessions: DataFrame) -> DataFrame:
         sessions.filter(to_one & made)
         .select(
             *("SrcIpAddr", "DstPortNumber", "SourceTable", "SrcPortNumber", *TEXTS, *SIZES),
+            "EventStartTime",
             F.coalesce("DstIpAddr", "DstHostname").alias("Dst"),
             F.col("EventStartTime").cast("double").alias("Time"),
             F.when(is_session, F.xxhash64("NetworkSessionId")).alias("Session"),
-            F.when(F.col("SrcHostname").isNotNull(), F.xxhash64("SrcHostname")).alias("SrcName"),
             code.cast("byte").alias("Kind"),
+            F.xxhash64("SrcIpAddr").alias("SrcKey"),
+            F.xxhash64("SourceTable").alias("TableKey"),
+            _key("SrcHostname").alias("SrcName"),
+            _key("DstIpAddr").alias("AddressKey"),
+            _key("DstHostname").alias("NameKey"),
         )
         .dropna(subset=[*PAIR, "Time"])
+        .withColumn("DstKey", F.coalesce("AddressKey", "NameKey"))
     )
+
+
+def _key(text: str) -> Column:
+    return F.when(F.col(text).isNotNull(), F.xxhash64(text))
 
 
 def count_calls(connections: DataFrame) -> DataFrame:
     """Of each source, destination, name and table: how many connections, the first of them, and
     one of the source's names by its hash."""
-    return connections.groupBy(*SERIES, "DstIpAddr", "DstHostname").agg(
+    calls = connections.groupBy(*CALL).agg(
         F.count("Time").alias("Calls"),
         F.min("Time").alias("FirstCall"),
         F.max("SrcName").alias("SrcName"),
     )
+    return calls.withColumn("DstKey", F.coalesce("AddressKey", "NameKey"))
 
 
 def find_fronts(calls: DataFrame) -> DataFrame:
-    """Addresses that go by many names: DstIpAddr, NamesHere."""
-    there = calls.filter(F.col("DstIpAddr").isNotNull())
-    names = there.groupBy("DstIpAddr").agg(F.count_distinct("DstHostname").alias("NamesHere"))
+    """Addresses that go by many names: AddressKey, NamesHere."""
+    there = calls.filter(F.col("AddressKey").isNotNull())
+    names = there.groupBy("AddressKey").agg(F.count_distinct("NameKey").alias("NamesHere"))
     return names.filter(F.col("NamesHere") >= NAMES_OF_A_FRONT)
 
 
@@ -115,9 +132,14 @@ def tell_names_apart(connections: DataFrame, fronts: DataFrame | None) -> DataFr
     """At an address of many names the name is the destination."""
     if fronts is None:
         return connections
-    by_name = F.when(F.col("NamesHere").isNotNull(), F.col("DstHostname"))
-    joined = connections.join(F.broadcast(fronts), on="DstIpAddr", how="left")
-    return joined.withColumn("Dst", F.coalesce(by_name, "Dst")).drop("NamesHere")
+    joined = connections.join(F.broadcast(fronts), on="AddressKey", how="left")
+    is_front = F.col("NamesHere").isNotNull()
+    told = {
+        name: F.coalesce(F.when(is_front, F.col(by_name)), name)
+        for name, by_name in (("DstKey", "NameKey"), ("Dst", "DstHostname"))
+        if name in connections.columns
+    }
+    return joined.withColumns(told).drop("NamesHere")
 
 
 def find_hopeful(calls: DataFrame, talkers: DataFrame, rules: Rules) -> DataFrame | None:
@@ -127,50 +149,58 @@ def find_hopeful(calls: DataFrame, talkers: DataFrame, rules: Rules) -> DataFram
     hosts call, which may be one of a pool. None where they are too many to be sent to every task.
     """
     total = F.sum("Calls").alias("Calls")
-    pairs = calls.groupBy(_pair().alias("Pair"), *PLACE).agg(total).filter(F.col("Calls") > 1)
+    pairs = number_pairs(calls).groupBy("Pair", *WHERE).agg(total).filter(F.col("Calls") > 1)
     repeated, count = settle(pairs)
     is_enough = F.col("Calls") >= rules.least_events
     is_pooled = F.lit(rules.several > 0) & (F.col("HostsAtDestination") <= rules.few_hosts)
-    placed = talkers.join(F.broadcast(repeated) if count <= FEW else repeated, on=list(PLACE))
+    placed = talkers.join(F.broadcast(repeated) if count <= FEW else repeated, on=list(WHERE))
     hopeful, count = settle(placed.filter(is_enough | is_pooled).select("Pair"))
     return hopeful if count <= FEW else None
 
 
-def _pair() -> Column:
-    return F.xxhash64(*SERIES)
+def number_pairs(rows: DataFrame) -> DataFrame:
+    """Connections, or calls, with the number of their pair: Pair."""
+    return rows.withColumn("Pair", F.xxhash64("SrcKey", "DstKey", "DstPortNumber", "TableKey"))
 
 
 def keep_hopeful(connections: DataFrame, hopeful: DataFrame | None) -> DataFrame:
     """Without the pairs that nothing can come of: nothing moves them."""
     if hopeful is None:
         return connections
-    known = connections.withColumn("Pair", _pair())
-    return known.join(F.broadcast(hopeful), on="Pair", how="left_semi").drop("Pair")
+    return connections.join(F.broadcast(hopeful), on="Pair", how="left_semi")
 
 
 def find_crowds(calls: DataFrame, least: int) -> DataFrame:
-    """Pairs that have more connections than that: they cannot be looked at one by one."""
+    """Calls of pairs that have more connections than that, which cannot be looked at one by one:
+    Call, which is a number, and FirstCall."""
 
     def more(rows: DataFrame, *keys: str) -> DataFrame:
         total = rows.groupBy(*keys).agg(F.sum("Calls").alias("Calls"))
         return total.filter(F.col("Calls") > least).select(*keys)
 
     # A crowd's source has as many: few have, and of millions of pairs only theirs are moved.
-    busy = F.broadcast(more(calls, "SrcIpAddr"))
-    crowds = more(calls.join(busy, on="SrcIpAddr", how="left_semi"), *SERIES)
-    return crowds.withColumn("IsCrowd", F.lit(True))
+    busy = F.broadcast(more(calls, "SrcKey"))
+    theirs = number_pairs(calls.join(busy, on="SrcKey", how="left_semi"))
+    crowds = theirs.join(F.broadcast(more(theirs, "Pair")), on="Pair", how="left_semi")
+    return crowds.select(F.xxhash64(*CALL).alias("Call"), "FirstCall")
 
 
 def count_talkers(calls: DataFrame) -> DataFrame:
     """How many hosts talk to a destination, and since when to it or to a name that it goes by."""
-    source = F.coalesce("SrcName", F.xxhash64("SrcIpAddr"))
-    hosts = calls.groupBy(*PLACE).agg(F.count_distinct(source).alias("HostsAtDestination"))
+    source = F.coalesce("SrcName", "SrcKey")
+    hosts = calls.groupBy(*WHERE).agg(F.count_distinct(source).alias("HostsAtDestination"))
     # Places are few where calls are many: one name of them all is no task's burden.
-    name = F.coalesce("DstHostname", "Dst").alias("Name")
-    places = calls.groupBy(*PLACE, name).agg(F.min("FirstCall").alias("FirstCall"))
+    name = F.coalesce("NameKey", "DstKey").alias("Name")
+    places = calls.groupBy(*WHERE, name).agg(F.min("FirstCall").alias("FirstCall"))
     begun = places.withColumn("FirstHere", F.min("FirstCall").over(W.partitionBy("Name")))
-    since = begun.groupBy(*PLACE).agg(F.min("FirstHere").alias("FirstHere"))
-    return hosts.join(since, on=list(PLACE))
+    since = begun.groupBy(*WHERE).agg(F.min("FirstHere").alias("FirstHere"))
+    return hosts.join(since, on=list(WHERE))
+
+
+def add_talkers(pairs: DataFrame, talkers: DataFrame) -> DataFrame:
+    """Pairs with what is known of their destinations: HostsAtDestination, FirstHere."""
+    keyed = pairs.withColumn("DstKey", F.xxhash64("Dst"))
+    return keyed.join(talkers, on=list(WHERE), how="left").drop("DstKey")
 
 
 def host() -> Column:
@@ -181,7 +211,7 @@ def host() -> Column:
 def find_shared_names(calls: DataFrame) -> DataFrame:
     """Hashes of names of sources that are no host's: SrcName, IsShared."""
     named = calls.filter(F.col("SrcName").isNotNull())
-    names = named.groupBy("SrcName").agg(F.count_distinct("SrcIpAddr").alias("Addresses"))
+    names = named.groupBy("SrcName").agg(F.count_distinct("SrcKey").alias("Addresses"))
     shared = names.filter(F.col("Addresses") > ADDRESSES_OF_A_HOST)
     return shared.select("SrcName", F.lit(True).alias("IsShared"))
 
@@ -198,32 +228,50 @@ def drop_shared_names(rows: DataFrame, shared: DataFrame | None) -> DataFrame:
     )
 
 
-def mark_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:
-    """`IsCrowd` is true for a crowd's connections, null for all others."""
-    return connections.join(F.broadcast(crowds), on=list(SERIES), how="left")
-
-
 def _moment() -> Column:
     """What tells a connection from others where no session does; repeated rows have one."""
     return F.when(F.col("Session").isNull(), F.col("Time"))
 
 
-def thin_out_crowds(connections: DataFrame, gap: float) -> DataFrame:
+def tell_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:
+    """Texts of crowds' calls, as the first connection of each has them: Call and CrowdTexts."""
+    times = {round(row["FirstCall"] * 1e6) for row in crowds.select("FirstCall").collect()}
+    # By when they were: files are asked for little else then.
+    there = F.col("EventStartTime").isin([F.timestamp_micros(F.lit(one)) for one in sorted(times)])
+    called = connections.filter(there).withColumn("Call", F.xxhash64(*CALL))
+    first = F.broadcast(crowds.withColumnRenamed("FirstCall", "Time"))
+    texts = F.struct(*TEXTS_OF_A_CALL).alias("CrowdTexts")
+    told = called.join(first, on=["Call", "Time"]).select("Call", texts)
+    settled, _ = settle(told.dropDuplicates(["Call"]))
+    return settled
+
+
+def thin_out_crowds(connections: DataFrame, crowds: DataFrame, gap: float) -> DataFrame:
     """Connections with their moments, and of a crowd's one per moment, whatever their session.
 
-    Its moments are as long as the gap in which connections count as one, a second at least.
+    Its moments are as long as the gap in which connections count as one, a second at least. While
+    they are thinned out they go by the number of their call: texts as keys take twice as long.
     """
-    is_crowd = F.col("IsCrowd").isNotNull()
+    number = F.broadcast(crowds.select("Call", F.col("Call").alias("CrowdCall")))
+    marked = connections.withColumn("Call", F.xxhash64(*CALL)).join(number, on="Call", how="left")
+    is_crowd = F.col("CrowdCall").isNotNull()
     moment = F.when(is_crowd, F.floor(F.col("Time") / max(gap, 1.0)).cast("double"))
-    own = {name: F.when(~is_crowd, F.col(name)) for name in ("Session", "SrcPortNumber")}
-    marked = connections.withColumns({"Moment": F.coalesce(moment, _moment()), **own})
+    own = {
+        name: F.when(~is_crowd, F.col(name))
+        for name in (*TEXTS_OF_A_CALL, "Session", "SrcPortNumber")
+    }
+    keyed = marked.withColumns({"Moment": F.coalesce(moment, _moment()), **own})
+    keys = ("CrowdCall", "Pair", *TEXTS_OF_A_CALL, *e.MOMENT, "SrcHostname", "NetworkProtocol")
     # Of numbers, where the rows lie: few of a crowd's are moved at all.
-    return marked.groupBy(*SERIES, *e.MOMENT, *TEXTS).agg(
+    thin = keyed.groupBy(*keys).agg(
         F.min("Time").alias("Time"), *(F.max(name).alias(name) for name in ("Kind", *SIZES))
     )
+    told = F.broadcast(crowds.withColumnRenamed("Call", "CrowdCall"))
+    named = thin.join(told, on="CrowdCall", how="left")
+    texts = {name: F.coalesce(name, f"CrowdTexts.{name}") for name in TEXTS_OF_A_CALL}
+    return named.withColumns(texts)
 
 
 def side_by_side(connections: DataFrame) -> DataFrame:
     """Connections as `collecting.collect` takes them."""
-    numbered = connections.withColumn("Pair", _pair()).repartition("Pair")
-    return numbered.sortWithinPartitions("Pair").select(*e.ROW)
+    return connections.repartition("Pair").sortWithinPartitions("Pair").select(*e.ROW)

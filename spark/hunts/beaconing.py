@@ -87,7 +87,7 @@ def detect(tables: Tables, refs: References, params: Params) -> DataFrame:
     connections, talkers = g.gather(sessions, rules)
     series = (
         connections.transform(s.measure, rules)
-        .join(talkers, on=list(g.PLACE), how="left")
+        .transform(g.add_talkers, talkers)
         .transform(drop_allowed, refs["allow_list"], may_be_pooled(rules))
         .transform(put_together, rules)
     )
@@ -122,7 +122,8 @@ def canaries(tables: Tables, params: Params) -> DataFrame:
 def see_hosts(sessions: DataFrame) -> DataFrame:
     """A row for each source, day and hour: since when in it, and what the log is like there."""
     time = F.col("EventStartTime").cast("double")
-    hour, day = F.floor(time / r.HOUR).alias("Hour"), F.to_date("TimeGenerated").alias("Day")
+    hour = F.floor(time / r.HOUR).alias("Hour")
+    day = F.floor(F.col("TimeGenerated").cast("double") / r.DAY).alias("Day")
     return sessions.groupBy("SrcIpAddr", day, hour).agg(
         F.min("TimeGenerated").alias("TimeGenerated"),
         F.bool_and(time == F.floor(time)).alias("WholeSeconds"),

@@ -61,6 +61,15 @@ def pairs_of(connections: DataFrame) -> list[dict[str, Any]]:
     return [pair for part in parts for pair in cases.told(cases.batches(map(as_dict, part)))]
 
 
+def talk(talkers: DataFrame, *places: str) -> dict[str, tuple[int, float]]:
+    """Place -> hosts there, and since when in days after noon."""
+    named = [{"Dst": place, "DstPortNumber": 443} for place in places]
+    schema = "Dst string, DstPortNumber int"
+    told = g.add_talkers(talkers.sparkSession.createDataFrame(named, schema), talkers).collect()
+    noon = NOON.timestamp()
+    return {row.Dst: (row.HostsAtDestination, (row.FirstHere - noon) / 86_400) for row in told}
+
+
 def as_dict(row: Any) -> dict[str, Any]:
     made: dict[str, Any] = row.asDict()
     return made
@@ -80,6 +89,30 @@ def test_a_crowd_is_looked_at_moment_by_moment(session: SparkSession) -> None:
 
 def test_repetition_and_order_change_no_event(session: SparkSession) -> None:
     assert gathered(session, [*ROWS[::-1], *ROWS], 62) == gathered(session, ROWS, 62)
+
+
+def test_a_crowds_texts_are_those_of_its_connections(session: SparkSession) -> None:
+    """Of several names at one address, of names of its source, and of none, as of a quiet pair."""
+    named = [
+        {
+            **row,
+            "DstHostname": (None, "a.example.net", "b.example.net")[n % 3],
+            "SrcHostname": (None, "laptop")[n % 2],
+            "NetworkProtocol": "TCP",
+        }
+        for n, row in enumerate(ROWS[:63])
+    ]
+    twice = [{**row, "SrcIpAddr": "10.0.0.2"} for row in named]
+    nameless = [{**row, "DstHostname": "c.example.net", "DstIpAddr": None} for row in named]
+    rows = [*named, *twice, *nameless, *ROWS[63:]]
+    told = []
+    for crowd in (62, 1_000):
+        connections, _ = g.gather(frame(session, views.NETWORK_SESSION, rows), RULES, crowd)
+        known = ("SrcIpAddr", "Dst", "DstIpAddr", "DstHostname", "SrcHostname", "NetworkProtocol")
+        pairs = pairs_of(connections)
+        told.append(sorted([repr([pair[name] for name in known]) for pair in pairs]))
+    assert told[0] == told[1]
+    assert len(told[0]) == 4
 
 
 def test_pairs_of_one_connection_are_left_where_they_are(session: SparkSession) -> None:
@@ -112,8 +145,8 @@ def test_pairs_that_can_come_to_nothing_are_left_where_they_are(session: SparkSe
         for host in range(hosts)
         for n in range(count)
     ]
-    connections = g.select_connections(frame(session, views.NETWORK_SESSION, rows))
-    calls = g.count_calls(connections)
+    selected = g.select_connections(frame(session, views.NETWORK_SESSION, rows))
+    calls, connections = g.count_calls(selected), g.number_pairs(selected)
     talkers = g.count_talkers(calls)
 
     def kept(**changed: Any) -> set[str]:
@@ -142,7 +175,7 @@ def test_nothing_comes_of_what_is_left_out(session: SparkSession) -> None:
         connections, talkers = g.gather(
             frame(session, views.NETWORK_SESSION, rows), RULES, g.CROWD, many
         )
-        judged = series.measure(connections, RULES).join(talkers, on=list(g.PLACE), how="left")
+        judged = g.add_talkers(series.measure(connections, RULES), talkers)
         pairs = judged.filter(judged.Nats.isNotNull() | beaconing.may_be_pooled(RULES)).collect()
         found.append(sorted(map(repr, pairs)))
     assert found[0] == found[1]
@@ -169,11 +202,7 @@ def test_a_proxys_rows_without_a_port_count_by_their_urls(session: SparkSession)
 
 def test_all_talkers_count_also_those_of_one_event(session: SparkSession) -> None:
     _, talkers = g.gather(frame(session, views.NETWORK_SESSION, ROWS), RULES, 62)
-    told: dict[str, Any] = {
-        row.Dst: (row.HostsAtDestination, row.FirstHere) for row in talkers.collect()
-    }
-    noon = NOON.timestamp()
-    assert told == {CROWDED: (1, noon), QUIET: (2, noon), ONCE: (1, noon)}
+    assert talk(talkers, CROWDED, QUIET, ONCE) == {CROWDED: (1, 0), QUIET: (2, 0), ONCE: (1, 0)}
 
 
 def test_a_hosts_name_counts_and_a_word_for_all_does_not(session: SparkSession) -> None:
@@ -184,10 +213,7 @@ def test_a_hosts_name_counts_and_a_word_for_all_does_not(session: SparkSession) 
         for n in range(count)
     ]
     connections, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows * 2), RULES, 1_000)
-    assert {row.Dst: row.HostsAtDestination for row in talkers.collect()} == {
-        ONCE: 1,
-        QUIET: most + 1,
-    }
+    assert talk(talkers, ONCE, QUIET) == {ONCE: (1, 0), QUIET: (most + 1, 0)}
     assert pairs_of(connections) == []
 
 
@@ -199,5 +225,5 @@ def test_a_destination_is_as_old_as_its_name(session: SparkSession) -> None:
         call(NOON + timedelta(days=2), CROWDED),
     ]
     _, talkers = g.gather(frame(session, views.NETWORK_SESSION, rows), RULES)
-    days = {row.Dst: (row.FirstHere - NOON.timestamp()) / 86_400 for row in talkers.collect()}
-    assert days == {ONCE: 0, QUIET: 0, CROWDED: 2}
+    told = talk(talkers, ONCE, QUIET, CROWDED)
+    assert told == {ONCE: (1, 0), QUIET: (1, 0), CROWDED: (1, 2)}

@@ -93,7 +93,7 @@ def test_a_job_that_is_worth_several_executors_is_compiled_for_speed(tmp_path: P
         return spark_submit.QUICK in spark_submit.environment(to)["SPARK_SUBMIT_OPTS"]
 
     assert [quick(executors) for executors in (1, 2, 3)] == [True, False, False]
-    assert _room_for_code(spark_submit.QUICK) == _room_for_code() == 240 << 20
+    assert _room_for_code(spark_submit.QUICK) == _room_for_code(spark_submit.PATIENT) == 240 << 20
 
 
 def _room_for_code(flags: str = "") -> int:
