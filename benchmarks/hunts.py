@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.process import family_seconds
+from benchmarks.process import Family
 from benchmarks.sessions import spark_session
 from shared import contract as c
 from shared.model import Json
@@ -251,14 +251,15 @@ def measure(session: SparkSession, folder: Path, args: argparse.Namespace) -> It
     merged = [{**one, "hours": sorted(one["hours"]), "stale": []} for one in report["merged"]]
     table = {"hours": list(hours.values()), "merged": merged}
     _job(folder, 0xFFFD, table, 2)
+    family = Family(os.getpid())
     for hunts in args.hunts:
-        since, wall, cpu = last_query(session), time.perf_counter(), family_seconds(os.getpid())
+        since, wall, cpu = last_query(session), time.perf_counter(), family.seconds()
         _job(folder, hunts, table, hunts)
         yield Cost(
             hunts,
             text_bytes(session, since),
             time.perf_counter() - wall,
-            family_seconds(os.getpid()) - cpu,
+            family.seconds() - cpu,
         )
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -24,25 +28,49 @@ def held_bytes(pid: int) -> int:
 
 def cpu_seconds(pid: int) -> float:
     """What it has used of all processors, in user and system mode."""
-    return sum(_ticks(pid)[:2]) / TICKS
+    return _used(pid)[1] / TICKS
 
 
-def family_seconds(pid: int) -> float:
-    """The same of it and of all that it has started, directly or not: Spark's JVM, and the Python
-    workers behind it, which no figure of the JVM's counts. Those that have ended count as well."""
-    try:
-        return sum(_ticks(pid)) / TICKS + sum(map(family_seconds, _children(pid)))
-    except (FileNotFoundError, ProcessLookupError):
-        # It has ended between two looks: who waited for it counts it.
-        return 0.0
+class Family:
+    """A process and all that it has started, directly or not: Spark's JVM, and the Python workers
+    behind it, which no figure of the JVM's counts.
+
+    It is looked at again and again, since nobody waits for these workers: what they have used is
+    gone when they end.
+    """
+
+    def __init__(self, pid: int, every: float = 0.25) -> None:
+        """Looks every so many seconds, as long as this process lives."""
+        self._pid, self._every = pid, every
+        self._seen: dict[tuple[int, int], float] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._keep_looking, daemon=True).start()
+
+    def seconds(self) -> float:
+        """What all of them have used of all processors so far, those that have ended too."""
+        with self._lock:
+            for pid in _with_children(self._pid):
+                with suppress(OSError):
+                    began, ticks = _used(pid)
+                    self._seen[pid, began] = ticks / TICKS
+            return sum(self._seen.values())
+
+    def _keep_looking(self) -> None:
+        while True:
+            self.seconds()
+            time.sleep(self._every)
 
 
-def _ticks(pid: int) -> list[int]:
-    """User and system time of the process, then of children that it has waited for."""
+def _used(pid: int) -> tuple[int, int]:
+    """When it began, and its user and system time, in ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2].split()
-    return [int(field) for field in fields[11:15]]
+    return int(fields[19]), int(fields[11]) + int(fields[12])
 
 
-def _children(pid: int) -> list[int]:
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for one in lists for child in one.read_text("ascii").split()]
+def _with_children(pid: int) -> Iterator[int]:
+    yield pid
+    for one in Path(f"/proc/{pid}/task").glob("*/children"):
+        # A thread may have ended between two looks.
+        with suppress(OSError):
+            for child in one.read_text("ascii").split():
+                yield from _with_children(int(child))

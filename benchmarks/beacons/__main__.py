@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from benchmarks.beacons import hunt, notebook, people, persistence, picture, report, rita, scoring
 from benchmarks.beacons.scoring import Outcome, Scores, Truth
 from benchmarks.beacons.world import make_world
-from benchmarks.process import family_seconds
+from benchmarks.process import Family
 from benchmarks.sessions import spark_session
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ FIRST_TUNING_SEED = 1_000
 """Seeds from here on fix thresholds and are never published; those below are."""
 THRESHOLDS = Path(__file__).with_name("thresholds.json")
 HUNT = "hunt, Medium"
+FAMILY = Family(os.getpid())
 T = TypeVar("T")
 
 
@@ -39,18 +40,18 @@ class Judged:
 
     def timed(self, step: str, work: Callable[[], T]) -> T:
         """Do a step, and keep what it took in seconds of wall and of CPU, Spark's among them."""
-        wall, cpu = time.perf_counter(), family_seconds(os.getpid())
+        wall, cpu = time.perf_counter(), FAMILY.seconds()
         made = work()
-        self.cost[step] = time.perf_counter() - wall, family_seconds(os.getpid()) - cpu
+        self.cost[step] = time.perf_counter() - wall, FAMILY.seconds() - cpu
         return made
 
 
 def judge(session: SparkSession, seed: int, scratch: Path) -> Judged:
     """Make a seed's world and let every detector judge it."""
-    wall, cpu = time.perf_counter(), family_seconds(os.getpid())
+    wall, cpu = time.perf_counter(), FAMILY.seconds()
     world = make_world(seed)
     done = Judged(scoring.truth(world))
-    done.cost["generator"] = time.perf_counter() - wall, family_seconds(os.getpid()) - cpu
+    done.cost["generator"] = time.perf_counter() - wall, FAMILY.seconds() - cpu
     inside = range(people.INSIDE, people.OUTSIDE)
     said = done.timed("notebook", lambda: notebook.judge(world.events, inside))
     done.scores["notebook, as is"] = {key: float(one.flagged) for key, one in said.items()}

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks.plane.lake import WARM, BenchLake
 from benchmarks.plane.measure import BOTH
 from benchmarks.plane.steps import BEFORE, GIVEN, STEPS, finished, prepared
-from benchmarks.process import family_seconds
+from benchmarks.process import Family
 from workbench.emulators import spark_submit
 
 if TYPE_CHECKING:
@@ -70,11 +70,12 @@ def main() -> None:
         tempfile.TemporaryDirectory() as scratch,
         spark_session(lake, int(memory), Path(scratch)) as session,
     ):
+        family = Family(os.getpid())
         _warm_up(session, lake.folder, step)
         given = prepared(step, lake, days)
-        began, before = time.monotonic(), family_seconds(os.getpid())
+        began, before = time.monotonic(), family.seconds()
         gave = STEPS[step](session, lake, given)
-        wall, used = time.monotonic() - began, family_seconds(os.getpid()) - before
+        wall, used = time.monotonic() - began, family.seconds() - before
         finished(step, lake, given)
     print(json.dumps({"wall": wall, "cpu": used, "gave": gave}), flush=True)
 

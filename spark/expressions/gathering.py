@@ -7,6 +7,8 @@ made of a pair's connections is told in `spark.expressions.collecting`.
 
 from __future__ import annotations
 
+import secrets
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import Window as W
 from pyspark.sql import functions as F
@@ -35,6 +37,12 @@ at one by one: in 21 days one every seven seconds."""
 MANY, FEW = 50_000, 250_000
 """Pairs from which on those that can come to nothing are left out before events are moved, and how
 many others there may be then: they are sent to every task."""
+
+
+SALT = secrets.randbits(63)
+"""Of this process's hashes of texts: no name can be made to have the hash of a popular one."""
+FEW_TIMES = 1_000
+"""Times that a plan names one by one."""
 
 
 def gather(
@@ -95,8 +103,8 @@ def select_connections(sessions: DataFrame) -> DataFrame:
             F.col("EventStartTime").cast("double").alias("Time"),
             F.when(is_session, F.xxhash64("NetworkSessionId")).alias("Session"),
             code.cast("byte").alias("Kind"),
-            F.xxhash64("SrcIpAddr").alias("SrcKey"),
-            F.xxhash64("SourceTable").alias("TableKey"),
+            _hash("SrcIpAddr").alias("SrcKey"),
+            _hash("SourceTable").alias("TableKey"),
             _key("SrcHostname").alias("SrcName"),
             _key("DstIpAddr").alias("AddressKey"),
             _key("DstHostname").alias("NameKey"),
@@ -107,7 +115,11 @@ def select_connections(sessions: DataFrame) -> DataFrame:
 
 
 def _key(text: str) -> Column:
-    return F.when(F.col(text).isNotNull(), F.xxhash64(text))
+    return F.when(F.col(text).isNotNull(), _hash(text))
+
+
+def _hash(text: str) -> Column:
+    return F.xxhash64(F.lit(SALT), text)
 
 
 def count_calls(connections: DataFrame) -> DataFrame:
@@ -170,6 +182,13 @@ def keep_hopeful(connections: DataFrame, hopeful: DataFrame | None) -> DataFrame
     return connections.join(F.broadcast(hopeful), on="Pair", how="left_semi")
 
 
+def number_calls(rows: DataFrame) -> DataFrame:
+    """Connections, or calls, with the number of their call: Call. It tells a name from an address
+    of the same text, since a hash skips what is null."""
+    known = (F.coalesce(name, F.lit(0)) for name in ("AddressKey", "NameKey"))
+    return rows.withColumn("Call", F.xxhash64("SrcKey", "DstPortNumber", "TableKey", *known))
+
+
 def find_crowds(calls: DataFrame, least: int) -> DataFrame:
     """Calls of pairs that have more connections than that, which cannot be looked at one by one:
     Call, which is a number, and FirstCall."""
@@ -182,7 +201,7 @@ def find_crowds(calls: DataFrame, least: int) -> DataFrame:
     busy = F.broadcast(more(calls, "SrcKey"))
     theirs = number_pairs(calls.join(busy, on="SrcKey", how="left_semi"))
     crowds = theirs.join(F.broadcast(more(theirs, "Pair")), on="Pair", how="left_semi")
-    return crowds.select(F.xxhash64(*CALL).alias("Call"), "FirstCall")
+    return number_calls(crowds).select("Call", "FirstCall")
 
 
 def count_talkers(calls: DataFrame) -> DataFrame:
@@ -199,7 +218,7 @@ def count_talkers(calls: DataFrame) -> DataFrame:
 
 def add_talkers(pairs: DataFrame, talkers: DataFrame) -> DataFrame:
     """Pairs with what is known of their destinations: HostsAtDestination, FirstHere."""
-    keyed = pairs.withColumn("DstKey", F.xxhash64("Dst"))
+    keyed = pairs.withColumn("DstKey", _hash("Dst"))
     return keyed.join(talkers, on=list(WHERE), how="left").drop("DstKey")
 
 
@@ -236,12 +255,14 @@ def _moment() -> Column:
 def tell_crowds(connections: DataFrame, crowds: DataFrame) -> DataFrame:
     """Texts of crowds' calls, as the first connection of each has them: Call and CrowdTexts."""
     times = {round(row["FirstCall"] * 1e6) for row in crowds.select("FirstCall").collect()}
-    # By when they were: files are asked for little else then.
-    there = F.col("EventStartTime").isin([F.timestamp_micros(F.lit(one)) for one in sorted(times)])
-    called = connections.filter(there).withColumn("Call", F.xxhash64(*CALL))
+    there = connections
+    if len(times) <= FEW_TIMES:
+        # Files are asked for little else then.
+        moments = [F.timestamp_micros(F.lit(one)) for one in sorted(times)]
+        there = connections.filter(F.col("EventStartTime").isin(moments))
     first = F.broadcast(crowds.withColumnRenamed("FirstCall", "Time"))
     texts = F.struct(*TEXTS_OF_A_CALL).alias("CrowdTexts")
-    told = called.join(first, on=["Call", "Time"]).select("Call", texts)
+    told = number_calls(there).join(first, on=["Call", "Time"]).select("Call", texts)
     settled, _ = settle(told.dropDuplicates(["Call"]))
     return settled
 
@@ -253,7 +274,7 @@ def thin_out_crowds(connections: DataFrame, crowds: DataFrame, gap: float) -> Da
     they are thinned out they go by the number of their call: texts as keys take twice as long.
     """
     number = F.broadcast(crowds.select("Call", F.col("Call").alias("CrowdCall")))
-    marked = connections.withColumn("Call", F.xxhash64(*CALL)).join(number, on="Call", how="left")
+    marked = number_calls(connections).join(number, on="Call", how="left")
     is_crowd = F.col("CrowdCall").isNotNull()
     moment = F.when(is_crowd, F.floor(F.col("Time") / max(gap, 1.0)).cast("double"))
     own = {

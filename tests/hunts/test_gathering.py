@@ -65,6 +65,7 @@ def talk(talkers: DataFrame, *places: str) -> dict[str, tuple[int, float]]:
     """Place -> hosts there, and since when in days after noon."""
     named = [{"Dst": place, "DstPortNumber": 443} for place in places]
     schema = "Dst string, DstPortNumber int"
+    assert talkers.count() == len(places)
     told = g.add_talkers(talkers.sparkSession.createDataFrame(named, schema), talkers).collect()
     noon = NOON.timestamp()
     return {row.Dst: (row.HostsAtDestination, (row.FirstHere - noon) / 86_400) for row in told}
@@ -103,8 +104,10 @@ def test_a_crowds_texts_are_those_of_its_connections(session: SparkSession) -> N
         for n, row in enumerate(ROWS[:63])
     ]
     twice = [{**row, "SrcIpAddr": "10.0.0.2"} for row in named]
+    # A name that looks like an address: it is another call of the same pair.
+    looks = [{**row, "DstHostname": CROWDED, "DstIpAddr": None} for row in named]
     nameless = [{**row, "DstHostname": "c.example.net", "DstIpAddr": None} for row in named]
-    rows = [*named, *twice, *nameless, *ROWS[63:]]
+    rows = [*named, *looks, *twice, *nameless, *ROWS[63:]]
     told = []
     for crowd in (62, 1_000):
         connections, _ = g.gather(frame(session, views.NETWORK_SESSION, rows), RULES, crowd)
