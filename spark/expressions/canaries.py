@@ -32,6 +32,8 @@ JITTERS = (0, 30, 60, 90)
 MOST_CALLS, LOST = 500, 10
 """The newest calls of an implant, of so many times as many: the others are made while its host is
 not seen. More would prove no more, and cost time in each run."""
+TASKS = 8
+"""Parts that hosts are judged in: half a second each, and few, they lie in one otherwise."""
 ADDRESSES = 4
 SIZE = 512.0
 """Bytes of an implant's call; other calls have any size."""
@@ -79,7 +81,7 @@ def plant(hosts: DataFrame, rules: s.Rules) -> DataFrame:
     work = partial(
         _planted, rules=rules, kept=[one.name for one in kept], schema=s.arrow_schema(schema)
     )
-    return hosts.mapInArrow(work, schema)
+    return hosts.repartition(TASKS).mapInArrow(work, schema)
 
 
 def _planted(
