@@ -40,10 +40,13 @@ def skew(options: argparse.Namespace, folder: str) -> tuple[Bench, list[Target]]
     events, pairs = str(options.events), str(options.pairs)
     for count, rows in (("1", events), (pairs, pairs)):
         bench.spark(f"(making rows of {count} pairs)", "make", [count, rows])
-    narrow = bench.spark("Spark, JSON, seven columns, day folders", "narrow", lake.day_keys())
+    narrow, one, many = bench.least(
+        2,
+        ("Spark, JSON, seven columns, day folders", "narrow", lake.day_keys()),
+        (f"hunt, one pair of {events} events", "hunt_one_pair", [events]),
+        (f"hunt, {pairs} pairs of one event", "hunt_many_pairs", [pairs]),
+    )
     read = narrow.wall * READ_BYTES / size
-    one = bench.spark(f"hunt, one pair of {events} events", "hunt_one_pair", [events])
-    many = bench.spark(f"hunt, {pairs} pairs of one event", "hunt_many_pairs", [pairs])
     for name, label in (("gather", "collected at once"), ("gather_pruned", "pruned first"),
                         ("gather_in_two", "in two levels")):  # fmt: skip
         bench.attempt(f"{label}: one pair of {events} events", name, ["1", events])
