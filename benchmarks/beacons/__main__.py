@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,8 +26,13 @@ FIRST_TUNING_SEED = 1_000
 """Seeds from here on fix thresholds and are never published; those below are."""
 THRESHOLDS = Path(__file__).with_name("thresholds.json")
 HUNT = "hunt, Medium"
-FAMILY = Family(os.getpid())
 T = TypeVar("T")
+
+
+@cache
+def _family() -> Family:
+    """This process and Spark's, from the first look on."""
+    return Family(os.getpid())
 
 
 @dataclass
@@ -40,18 +46,18 @@ class Judged:
 
     def timed(self, step: str, work: Callable[[], T]) -> T:
         """Do a step, and keep what it took in seconds of wall and of CPU, Spark's among them."""
-        wall, cpu = time.perf_counter(), FAMILY.seconds()
+        wall, cpu = time.perf_counter(), _family().seconds()
         made = work()
-        self.cost[step] = time.perf_counter() - wall, FAMILY.seconds() - cpu
+        self.cost[step] = time.perf_counter() - wall, _family().seconds() - cpu
         return made
 
 
 def judge(session: SparkSession, seed: int, scratch: Path) -> Judged:
     """Make a seed's world and let every detector judge it."""
-    wall, cpu = time.perf_counter(), FAMILY.seconds()
+    wall, cpu = time.perf_counter(), _family().seconds()
     world = make_world(seed)
     done = Judged(scoring.truth(world))
-    done.cost["generator"] = time.perf_counter() - wall, FAMILY.seconds() - cpu
+    done.cost["generator"] = time.perf_counter() - wall, _family().seconds() - cpu
     inside = range(people.INSIDE, people.OUTSIDE)
     said = done.timed("notebook", lambda: notebook.judge(world.events, inside))
     done.scores["notebook, as is"] = {key: float(one.flagged) for key, one in said.items()}

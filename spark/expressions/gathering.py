@@ -37,8 +37,6 @@ at one by one: in 21 days one every seven seconds."""
 MANY, FEW = 50_000, 250_000
 """Pairs from which on those that can come to nothing are left out before events are moved, and how
 many others there may be then: they are sent to every task."""
-
-
 SALT = secrets.randbits(63)
 """Of this process's hashes of texts: no name can be made to have the hash of a popular one."""
 FEW_TIMES = 1_000
@@ -271,7 +269,7 @@ def thin_out_crowds(connections: DataFrame, crowds: DataFrame, gap: float) -> Da
     """Connections with their moments, and of a crowd's one per moment, whatever their session.
 
     Its moments are as long as the gap in which connections count as one, a second at least. While
-    they are thinned out they go by the number of their call: texts as keys take twice as long.
+    they are thinned out they go by the number of their call, and no text is a key.
     """
     number = F.broadcast(crowds.select("Call", F.col("Call").alias("CrowdCall")))
     marked = number_calls(connections).join(number, on="Call", how="left")
